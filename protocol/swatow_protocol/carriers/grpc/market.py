@@ -1,0 +1,128 @@
+"""The Market service: what a market's handler offers, and the client of it."""
+
+from collections.abc import AsyncIterator
+from typing import Protocol
+
+from swatow_protocol import codec, limits, parts
+from swatow_protocol.carriers.grpc.connection import Connection
+from swatow_protocol.carriers.grpc.server import Server
+from swatow_protocol.messages.answers import (
+    Catalogue,
+    OfferList,
+    OrderEvents,
+    QueryAnswer,
+    Verdict,
+)
+
+
+class MarketHandler(Protocol):
+    """What a market answers. Envelopes come unverified, as they arrived."""
+
+    async def catalogue(self) -> Catalogue:
+        """Tell what is traded, on which terms."""
+        ...
+
+    async def list_offers(self) -> OfferList:
+        """Tell the live offers."""
+        ...
+
+    async def submit_offer(self, envelope: bytes) -> Verdict:
+        """Take an Offer."""
+        ...
+
+    def place_orders(self, envelope: bytes) -> AsyncIterator[OrderEvents]:
+        """Take an Order or an OrderBatch; tell what becomes of it until all of it has ended."""
+        ...
+
+    async def cancel_orders(self, envelope: bytes) -> Verdict:
+        """Take an OrderCancel."""
+        ...
+
+    async def redeem(self, envelope: bytes) -> Verdict:
+        """Take a Redemption."""
+        ...
+
+    async def ask(self, envelope: bytes) -> QueryAnswer:
+        """Answer a Query."""
+        ...
+
+
+def add_market(server: Server, handler: MarketHandler) -> None:
+    """Serve the Market service on `server`."""
+
+    async def get_catalogue(_: bytes) -> bytes:
+        return codec.encode(await handler.catalogue())
+
+    async def list_offers(_: bytes) -> bytes:
+        return codec.encode(await handler.list_offers())
+
+    async def submit_offer(envelope: bytes) -> bytes:
+        return codec.encode(await handler.submit_offer(envelope))
+
+    async def place_orders(envelope_parts: AsyncIterator[bytes]) -> AsyncIterator[bytes]:
+        envelope = await parts.join(envelope_parts, limits.BATCH_BYTES_MAX)
+        async for events in handler.place_orders(envelope):
+            yield codec.encode(events)
+
+    async def cancel_orders(envelope: bytes) -> bytes:
+        return codec.encode(await handler.cancel_orders(envelope))
+
+    async def redeem(envelope: bytes) -> bytes:
+        return codec.encode(await handler.redeem(envelope))
+
+    async def ask(envelope: bytes) -> bytes:
+        return codec.encode(await handler.ask(envelope))
+
+    server.add(
+        "Market",
+        {
+            "GetCatalogue": get_catalogue,
+            "ListOffers": list_offers,
+            "SubmitOffer": submit_offer,
+            "PlaceOrders": place_orders,
+            "CancelOrders": cancel_orders,
+            "Redeem": redeem,
+            "Ask": ask,
+        },
+    )
+
+
+class MarketClient:
+    """Calls to a market. Errors are those of `Connection.call`, and MessageRefused for an answer
+    that does not decode."""
+
+    def __init__(self, connection: Connection) -> None:
+        self.connection = connection
+
+    async def catalogue(self) -> Catalogue:
+        """Ask what is traded, on which terms."""
+        return codec.decode(Catalogue, await self.connection.call("Market", "GetCatalogue"))
+
+    async def list_offers(self) -> OfferList:
+        """Ask for the live offers."""
+        return codec.decode(OfferList, await self.connection.call("Market", "ListOffers"))
+
+    async def submit_offer(self, envelope: bytes) -> Verdict:
+        """Send an Offer."""
+        return await self._send("SubmitOffer", envelope)
+
+    async def place_orders(self, envelope: bytes) -> AsyncIterator[OrderEvents]:
+        """Send an Order or an OrderBatch; yield its news until all of it has ended."""
+        answers = self.connection.stream("Market", "PlaceOrders", parts.split(envelope))
+        async for events in answers:
+            yield codec.decode(OrderEvents, events)
+
+    async def cancel_orders(self, envelope: bytes) -> Verdict:
+        """Send an OrderCancel."""
+        return await self._send("CancelOrders", envelope)
+
+    async def redeem(self, envelope: bytes) -> Verdict:
+        """Send a Redemption."""
+        return await self._send("Redeem", envelope)
+
+    async def ask(self, envelope: bytes) -> QueryAnswer:
+        """Send a Query."""
+        return codec.decode(QueryAnswer, await self.connection.call("Market", "Ask", envelope))
+
+    async def _send(self, method: str, envelope: bytes) -> Verdict:
+        return codec.decode(Verdict, await self.connection.call("Market", method, envelope))

@@ -1,0 +1,235 @@
+"""Answers of a market to the calls of its gRPC service: unsigned, for the asker alone.
+
+They travel inside the pinned TLS connection and prove nothing to anyone else; what must be proven
+(awards, offers, models) is carried in them as signed envelopes. Each "no" is a closed list, so
+that a caller can act on it.
+"""
+
+import enum
+from typing import Annotated
+
+from msgspec import Meta
+
+from swatow_protocol import limits
+from swatow_protocol.messages.base import Body
+from swatow_protocol.messages.fields import (
+    Currency,
+    Embedded,
+    Id,
+    Key,
+    Lots,
+    Name,
+    Nanos,
+    Serial,
+    StandardTokens,
+    Text,
+    TimeUs,
+)
+
+MODELS_LISTED_MAX = 512
+OFFERS_LISTED_MAX = 4_096
+AWARDS_PER_ORDER_MAX = 1_024
+
+
+class Decision(enum.StrEnum):
+    """What a market does with something that it was sent."""
+
+    ACCEPT = "accept"
+    IGNORE = "ignore"
+    """Neither wrong nor needed: known already, or an older one of its kind."""
+    REJECT = "reject"
+
+
+class AdmissionReason(enum.StrEnum):
+    """Why an offer, an order or a redemption was not accepted, in the order of the checks."""
+
+    REFUSED_MESSAGE = "refused_message"
+    """The envelope failed a check; the detail names it."""
+    KNOWN = "known"
+    """Seen before: this answer changes nothing."""
+    OLDER = "older"
+    """A newer offer of this node for this model is in the book."""
+    NOT_YET_VALID = "not_yet_valid"
+    """The offer's validity starts later."""
+    LIFE_TOO_LONG = "life_too_long"
+    """It would be valid for longer than the market allows; the detail gives the limit."""
+    WRONG_CURRENCY = "wrong_currency"
+    """The market trades in another currency."""
+    UNKNOWN_MODEL = "unknown_model"
+    """The market does not list this model."""
+    STEPS_NOT_RISING = "steps_not_rising"
+    """The prices of an offer's steps must rise."""
+    BAD_PAYMENT_TERMS = "bad_payment_terms"
+    """The credit window is smaller than the voucher interval."""
+    BAD_COLUMNS = "bad_columns"
+    """A column of the batch has the wrong length or a value outside its limits."""
+    NOT_SUPPORTED = "not_supported"
+    """The order asks for something that this market does not do yet; the detail names it."""
+    NOT_YOURS = "not_yours"
+    """The sender may not do this to that order, award or account."""
+    TOO_MANY = "too_many"
+    """The sender has as many open orders, or the book as many offers, as the market allows."""
+    INSUFFICIENT_FUNDS = "insufficient_funds"
+    """The account cannot cover the order at its limit price."""
+    UNKNOWN_AWARD = "unknown_award"
+    """The market made no such award."""
+    AWARD_CLOSED = "award_closed"
+    """The award is settled for good, or its time for vouchers is over."""
+    BAD_VOUCHER = "bad_voucher"
+    """The voucher is not the buyer's, or not for this award; the detail says which."""
+    CLAIM_TOO_HIGH = "claim_too_high"
+    """More is claimed than the voucher promises or the award holds."""
+
+
+class LimitName(enum.StrEnum):
+    """What can keep an order and an offer apart."""
+
+    MODEL = "model"
+    PRICE = "price"
+    CAPACITY = "capacity"
+    """The market has no lots left at a price within the limit."""
+    RATE = "rate"
+    PAYMENT = "payment"
+    """Buyer and node do not agree on voucher interval and credit window."""
+    ORIGIN = "origin"
+    ROUND_TRIP_MS = "round_trip_ms"
+    ZONES = "zones"
+    ZONES_REFUSED = "zones_refused"
+    JURISDICTIONS = "jurisdictions"
+    PRECISIONS = "precisions"
+    VENDORS = "vendors"
+    VENDORS_REFUSED = "vendors_refused"
+    FEATURES = "features"
+    CORRIDOR = "corridor"
+    RETENTION = "retention"
+    CARBON_MG_PER_LOT = "carbon_mg_per_lot"
+    TIME_TO_FIRST_TOKEN_MS = "time_to_first_token_ms"
+    TOKENS_PER_SECOND = "tokens_per_second"
+    REPUTATION = "reputation"
+    ATTESTATIONS = "attestations"
+
+
+class Verdict(Body, frozen=True, kw_only=True):
+    """What became of something sent to the market."""
+
+    decision: Decision
+    """What becomes of it."""
+    reason: AdmissionReason | None
+    """None when accepted."""
+    detail: Text
+    """For a person: names the limit and the value."""
+
+
+class OrderState(enum.StrEnum):
+    """Where an order stands."""
+
+    OPEN = "open"
+    """In the book, waiting for a round."""
+    FILLED = "filled"
+    """Awarded in full. Final."""
+    EXPIRED = "expired"
+    """Its time in the book is over; part of it may have been awarded. Final."""
+    CANCELLED = "cancelled"
+    """Taken out by the buyer; part of it may have been awarded. Final."""
+
+
+class Granted(Body, frozen=True, kw_only=True):
+    """An award together with the offer that it draws on."""
+
+    award: Embedded
+    """Envelope of the award, signed by the market."""
+    offer: Embedded
+    """Envelope of the offer, signed by the node."""
+
+
+class OrderEvent(Body, frozen=True, kw_only=True):
+    """News of one order."""
+
+    order: Id
+    """Which one."""
+    verdict: Verdict | None
+    """Given once, when the order is taken in; None afterwards."""
+    state: OrderState | None
+    """None for an order that was not accepted."""
+    granted: Annotated[tuple[Granted, ...], Meta(max_length=AWARDS_PER_ORDER_MAX)]
+    """Awards since the last event."""
+    lots_open: Annotated[int, Meta(ge=0, le=limits.LOTS_MAX)]
+    """Lots still in the book."""
+    unmet: Annotated[tuple[LimitName, ...], Meta(max_length=len(LimitName))]
+    """Limits without which the open part would have been filled in the last round."""
+
+
+class OrderEvents(Body, frozen=True, kw_only=True):
+    """News of several orders, as one message of a stream."""
+
+    events: Annotated[tuple[OrderEvent, ...], Meta(max_length=1_024)]
+    """In the order in which they happened."""
+
+
+class Catalogue(Body, frozen=True, kw_only=True):
+    """What a market trades, and on which terms."""
+
+    terms: Embedded
+    """Envelope of the MarketTerms."""
+    models: Annotated[tuple[Embedded, ...], Meta(max_length=MODELS_LISTED_MAX)]
+    """Envelopes of the models, by name."""
+
+
+class OfferList(Body, frozen=True, kw_only=True):
+    """Live offers of a market's book."""
+
+    offers: Annotated[tuple[Embedded, ...], Meta(max_length=OFFERS_LISTED_MAX)]
+    """Envelopes of the offers, by id."""
+
+
+class AccountStatement(Body, frozen=True, kw_only=True):
+    """An account as the ledger has it."""
+
+    owner: Key
+    """Whose account it is."""
+    kind: Name
+    """`buyer` or `node`."""
+    currency: Currency
+    """Currency of its amounts."""
+    balance: Nanos
+    """Free to hold or to pay out."""
+    held: Nanos
+    """Reserved for open orders and awards."""
+    paid_in: Nanos
+    """Everything that was ever credited."""
+    paid_out: Nanos
+    """Everything that was ever debited."""
+
+
+class AwardStatement(Body, frozen=True, kw_only=True):
+    """How far an award is settled."""
+
+    award: Id
+    """Which one."""
+    lots: Lots
+    """Lots awarded."""
+    held: Nanos
+    """Reserved when it was awarded."""
+    paid: Nanos
+    """Posted so far."""
+    released: Nanos
+    """Given back to the buyer so far."""
+    standard_tokens: StandardTokens
+    """Redeemed so far."""
+    closed: bool
+    """It is settled for good."""
+    settle_by_us: TimeUs
+    """Until when vouchers are redeemed."""
+
+
+class QueryAnswer(Body, frozen=True, kw_only=True):
+    """Answer to a signed query."""
+
+    accounts: Annotated[tuple[AccountStatement, ...], Meta(max_length=limits.QUERY_IDS_MAX)]
+    """The sender's own accounts."""
+    orders: Annotated[tuple[OrderEvent, ...], Meta(max_length=limits.QUERY_IDS_MAX)]
+    """Those of the named orders that are the sender's."""
+    awards: Annotated[tuple[AwardStatement, ...], Meta(max_length=limits.QUERY_IDS_MAX)]
+    """Those of the named awards that the sender bought or serves."""
+    round: Serial
+    """The last round that was cleared."""

@@ -1,0 +1,108 @@
+"""Integer units of money, tokens and time, and the two divisions that are allowed on them.
+
+Rules: no float enters this module or leaves it; every rounding is named (floor or ceil) at the
+call. Text is parsed and printed here and nowhere else, so that "0.08" means one thing.
+
+What it does not know: currencies (a label beside an amount) and who owes whom.
+"""
+
+from decimal import Decimal, InvalidOperation
+
+from swatow_protocol.errors import InvalidValue
+
+STANDARD_TOKENS_PER_LOT = 1_000
+"""A lot, the unit of quantity in the market, is this many standard tokens."""
+
+THOUSANDTHS = 1_000
+"""Token weights are thousandths of a standard token; one output token is exactly 1,000."""
+
+NANOS_PER_UNIT = 1_000_000_000
+"""Money is whole nanos: a billionth of one unit of the currency."""
+
+MICROS_PER_SECOND = 1_000_000
+"""Time is whole microseconds since 1970-01-01 UTC."""
+
+PARTS_PER_MILLION = 1_000_000
+
+_PRICE_PLACES = 6  # a price is nanos a lot = millionths of a unit for a million tokens
+_MONEY_PLACES = 9
+_DIGITS_MAX = 9  # before the point: whatever passes fits 63 bits in nanos
+
+
+def div_floor(numerator: int, denominator: int) -> int:
+    """Return numerator / denominator rounded down; the denominator must be positive."""
+    assert denominator > 0, denominator
+    return numerator // denominator
+
+
+def div_ceil(numerator: int, denominator: int) -> int:
+    """Return numerator / denominator rounded up; the denominator must be positive."""
+    assert denominator > 0, denominator
+    return -(-numerator // denominator)
+
+
+def cost_nanos(standard_tokens: int, price: int) -> int:
+    """Return what `standard_tokens` cost at `price` nanos a lot, rounded up to a whole nano.
+
+    Whole lots are exact; the one rounding of an award happens here and is below one nano.
+    """
+    return div_ceil(standard_tokens * price, STANDARD_TOKENS_PER_LOT)
+
+
+def lots_for(standard_tokens: int) -> int:
+    """Return the fewest whole lots that hold `standard_tokens`."""
+    return div_ceil(standard_tokens, STANDARD_TOKENS_PER_LOT)
+
+
+def parse_price(text: str | int | Decimal, field: str = "price") -> int:
+    """Read a price in currency units for a million standard tokens; return nanos a lot.
+
+    The two are the same number of millionths: 0.08 a million tokens is 80,000 nanos a lot.
+
+    Raises:
+        InvalidValue: not a decimal, negative, a thousand million or more, or finer than a
+            millionth.
+    """
+    return _parse_decimal(text, _PRICE_PLACES, field)
+
+
+def parse_money(text: str | int | Decimal, field: str = "amount") -> int:
+    """Read an amount in currency units; return nanos.
+
+    Raises:
+        InvalidValue: not a decimal, negative, a thousand million or more, or finer than a nano.
+    """
+    return _parse_decimal(text, _MONEY_PLACES, field)
+
+
+def format_price(price: int) -> str:
+    """Print nanos a lot as currency units for a million standard tokens."""
+    return _format_decimal(price, _PRICE_PLACES)
+
+
+def format_money(nanos: int) -> str:
+    """Print nanos as currency units, exactly, with at least two decimal places."""
+    return _format_decimal(nanos, _MONEY_PLACES)
+
+
+def _parse_decimal(text: str | int | Decimal, places: int, field: str) -> int:
+    if isinstance(text, bool) or not isinstance(text, str | int | Decimal):
+        raise InvalidValue(field, f"{text!r} is not a decimal number written as text")
+    try:
+        value = Decimal(text)
+    except InvalidOperation:
+        raise InvalidValue(field, f"{text!r} is not a decimal number") from None
+    if not value.is_finite() or value < 0:
+        raise InvalidValue(field, f"{text} must be zero or more")
+    if value.adjusted() >= _DIGITS_MAX:
+        raise InvalidValue(field, f"{text} is too large")
+    scaled = value.scaleb(places)
+    if scaled != scaled.to_integral_value():
+        raise InvalidValue(field, f"{text} has more than {places} decimal places")
+    return int(scaled)
+
+
+def _format_decimal(amount: int, places: int) -> str:
+    sign, digits = ("-" if amount < 0 else ""), f"{abs(amount):0{places + 1}d}"
+    whole, fraction = digits[:-places], digits[-places:].rstrip("0")
+    return f"{sign}{whole}.{fraction.ljust(2, '0')}"

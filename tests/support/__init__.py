@@ -1,0 +1,1 @@
+"""What tests share: sample messages, simulated engines, worlds of real processes and sockets."""

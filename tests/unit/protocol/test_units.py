@@ -1,0 +1,179 @@
+"""Money, prices and lots: what is written is what is meant, and each rounding goes one way."""
+
+import re
+from collections.abc import Callable
+from decimal import Decimal
+from fractions import Fraction
+from math import ceil, floor
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from swatow_protocol import limits, units
+from swatow_protocol.errors import InvalidValue
+
+PARSERS: dict[str, tuple[Callable[..., int], int]] = {
+    "price": (units.parse_price, 6),
+    "money": (units.parse_money, 9),
+}
+each_parser = pytest.mark.parametrize(
+    ("parse", "places"), list(PARSERS.values()), ids=list(PARSERS)
+)
+
+
+BOUND = 10**9
+"""Currency units: what is written must be less."""
+
+
+@given(st.integers(0, BOUND * units.NANOS_PER_UNIT - 1))
+def test_an_amount_that_is_printed_reads_back_as_itself(nanos: int) -> None:
+    assert units.parse_money(units.format_money(nanos)) == nanos
+
+
+@given(st.integers(0, limits.PRICE_MAX))
+def test_a_price_that_is_printed_reads_back_as_itself(price: int) -> None:
+    assert units.parse_price(units.format_price(price)) == price
+
+
+@given(st.integers(-limits.MONEY_MAX, limits.MONEY_MAX))
+def test_printing_is_exact_and_drops_only_zeros_beyond_two_places(nanos: int) -> None:
+    for text, places in ((units.format_money(nanos), 9), (units.format_price(nanos), 6)):
+        assert Fraction(text) == Fraction(nanos, 10**places)
+        match = re.fullmatch(r"-?(0|[1-9][0-9]*)\.([0-9]{2,9})", text)
+        assert match is not None
+        assert len(match[2]) == 2 or not match[2].endswith("0")
+
+
+@each_parser
+@given(whole=st.integers(0, BOUND - 1), digits=st.text("0123456789", max_size=9))
+def test_text_is_read_digit_by_digit(
+    parse: Callable[..., int], places: int, whole: int, digits: str
+) -> None:
+    """Against arithmetic on the digits themselves, which knows no Decimal."""
+    digits = digits[:places]
+    text = f"{whole}.{digits}" if digits else str(whole)
+    assert parse(text) == int(f"{whole}{digits.ljust(places, '0')}")
+    assert parse(Decimal(text)) == parse(text)
+
+
+@each_parser
+@given(whole=st.integers(0, BOUND - 1), digits=st.text("0123456789", min_size=9, max_size=12))
+def test_finer_than_the_unit_is_refused_and_never_rounded(
+    parse: Callable[..., int], places: int, whole: int, digits: str
+) -> None:
+    with pytest.raises(InvalidValue):
+        parse(f"{whole}.{digits}1")
+
+
+@each_parser
+def test_finer_than_the_unit_is_refused_behind_any_number_of_digits(
+    parse: Callable[..., int], places: int
+) -> None:
+    """Decimal's own precision is 28 digits: longer numbers must not be rounded to it."""
+    with pytest.raises(InvalidValue):
+        parse("123456789.00000000000000000001")
+
+
+@each_parser
+def test_a_thousand_million_units_and_more_are_refused(
+    parse: Callable[..., int], places: int
+) -> None:
+    most = f"{BOUND - 1}.{'9' * places}"
+    assert parse(most) == BOUND * 10**places - 1 <= limits.MONEY_MAX
+    for text in (str(BOUND), f"{BOUND}.0", "1e9", "1e30", "12345678901234567890.123456789", BOUND):
+        with pytest.raises(InvalidValue):
+            parse(text)
+
+
+@each_parser
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        "",
+        "abc",
+        "1,5",
+        "0x10",
+        "--1",
+        "-1",
+        "-0.000001",
+        "NaN",
+        "sNaN",
+        "Infinity",
+        "-inf",
+        "0.0000000001",
+        Decimal(-1),
+        Decimal("NaN"),
+        0.08,
+        True,
+        None,
+        b"1",
+    ],
+)
+def test_what_is_no_exact_amount_is_refused_under_the_name_of_its_field(
+    parse: Callable[..., int], places: int, wrong: Any
+) -> None:
+    with pytest.raises(InvalidValue) as refused:
+        parse(wrong, "charge")
+    assert refused.value.field == "charge"
+    assert str(refused.value) == f"charge: {refused.value.problem}"
+
+
+@each_parser
+@pytest.mark.parametrize(
+    "wrong", ["1e999999", "1e-999999999", "9" * 5_000], ids=["huge", "tiny", "long"]
+)
+def test_numbers_beyond_all_bounds_are_refused_like_other_bad_text(
+    parse: Callable[..., int], places: int, wrong: str
+) -> None:
+    with pytest.raises(InvalidValue):
+        parse(wrong, "charge")
+
+
+@each_parser
+@given(
+    text=st.one_of(
+        st.text(max_size=12),
+        st.from_regex(r"[+-]?[0-9]{0,9}(\.[0-9]{0,12})?([eE][+-]?[0-9]{1,2})?", fullmatch=True),
+    )
+)
+def test_any_text_is_an_amount_or_is_refused(
+    parse: Callable[..., int], places: int, text: str
+) -> None:
+    try:
+        amount = parse(text)
+    except InvalidValue:
+        return
+    assert amount >= 0
+    assert Fraction(amount, 10**places) == Fraction(Decimal(text))
+
+
+@given(st.integers(-(10**30), 10**30), st.integers(1, 10**20))
+def test_divisions_round_the_way_they_are_named(numerator: int, denominator: int) -> None:
+    exact = Fraction(numerator, denominator)
+    assert units.div_floor(numerator, denominator) == floor(exact)
+    assert units.div_ceil(numerator, denominator) == ceil(exact)
+
+
+@given(st.integers(0, limits.STANDARD_TOKENS_MAX), st.integers(0, limits.PRICE_MAX))
+def test_a_cost_is_rounded_up_by_less_than_one_nano(tokens: int, price: int) -> None:
+    exact = Fraction(tokens * price, 1_000)
+    assert 0 <= units.cost_nanos(tokens, price) - exact < 1
+
+
+@given(st.integers(0, limits.LOTS_MAX), st.integers(0, limits.PRICE_MAX))
+def test_whole_lots_cost_exactly_lots_times_price(lots: int, price: int) -> None:
+    assert units.cost_nanos(lots * units.STANDARD_TOKENS_PER_LOT, price) == lots * price
+
+
+@given(st.integers(1, limits.STANDARD_TOKENS_MAX))
+def test_lots_are_the_fewest_that_hold_the_tokens(tokens: int) -> None:
+    lots = units.lots_for(tokens)
+    assert (lots - 1) * 1_000 < tokens <= lots * 1_000
+
+
+def test_the_price_of_a_lot_is_the_price_of_a_million_tokens_in_millionths() -> None:
+    price = units.parse_price("0.08")
+    assert price == 80_000
+    assert units.cost_nanos(1_000_000, price) == units.parse_money("0.08")
