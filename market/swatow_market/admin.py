@@ -1,0 +1,93 @@
+"""What the operator does on the market's own database, while the market runs or not."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+from swatow_market.config import MarketSettings
+from swatow_market.ledger import accounts
+from swatow_market.ledger.database import Database, sqlite_url
+from swatow_protocol.envelope import content_id
+from swatow_protocol.errors import InvalidValue
+from swatow_protocol.identity import KEY_BYTES
+from swatow_protocol.units import format_money
+
+
+@dataclass(frozen=True, slots=True)
+class AccountLine:
+    """An account in the operator's books, in nanos."""
+
+    account: str
+    balance: int
+    """Held part included; for cash, what came in."""
+    held: int
+
+
+@dataclass(frozen=True, slots=True)
+class Books:
+    """All accounts of a market at one moment."""
+
+    currency: str
+    lines: tuple[AccountLine, ...]
+
+    @property
+    def cash(self) -> int:
+        """What the operator holds for all others."""
+        return sum(line.balance for line in self.lines if line.account == accounts.CASH)
+
+    @property
+    def claims(self) -> int:
+        """What all others have, held parts included. Equal to cash, to the nano."""
+        return sum(line.balance for line in self.lines if line.account != accounts.CASH)
+
+
+def database_of(settings: MarketSettings, directory: Path) -> Database:
+    """Open the database of a market. The caller closes it."""
+    return Database(settings.database or sqlite_url(directory / "market.sqlite"))
+
+
+async def deposit(
+    settings: MarketSettings,
+    directory: Path,
+    *,
+    buyer: bytes,
+    amount: int,
+    reference: bytes,
+    now_us: Callable[[], int],
+) -> bool:
+    """Credit a buyer with `amount` nanos; False if this reference was credited before.
+
+    Raises:
+        InvalidValue: no key, or an amount that is nothing or below the market's smallest.
+    """
+    if len(buyer) != KEY_BYTES:
+        raise InvalidValue("buyer", f"a key has {KEY_BYTES} bytes in hexadecimal digits")
+    smallest = max(settings.deposit_min, 1)
+    if amount < smallest:
+        raise InvalidValue("amount", f"the smallest deposit is {format_money(smallest)}")
+    database = database_of(settings, directory)
+    try:
+        await database.upgrade()
+        async with database.writing() as connection:
+            return await accounts.deposit(
+                connection,
+                transfer=content_id(b"deposit\0" + buyer + reference),
+                owner=buyer,
+                amount=amount,
+                currency=settings.currency,
+                now_us=now_us(),
+            )
+    finally:
+        await database.close()
+
+
+async def books(settings: MarketSettings, directory: Path) -> Books:
+    """Read all accounts."""
+    database = database_of(settings, directory)
+    try:
+        async with database.reading() as connection:
+            rows = await accounts.read_accounts(connection)
+    finally:
+        await database.close()
+    lines = tuple(AccountLine(row["id"], accounts.balance(row), row["held"]) for row in rows)
+    return Books(settings.currency, lines)

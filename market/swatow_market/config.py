@@ -1,0 +1,59 @@
+"""Settings of a market: `<directory>/config.toml`, SWATOW_MARKET_*, flags."""
+
+from typing import Annotated, ClassVar
+
+from pydantic import BaseModel, ConfigDict, Field, StringConstraints
+
+from swatow_protocol import limits
+from swatow_protocol.shell.settings import MoneySetting, PriceSetting, Settings
+from swatow_protocol.units import MICROS_PER_SECOND
+
+ZoneSetting = Annotated[str, StringConstraints(pattern=r"^[a-z]{2}(-[a-z0-9]{1,24}){0,3}$")]
+NameSetting = Annotated[str, StringConstraints(pattern=r"^[a-z0-9][a-z0-9._/:-]{0,95}$")]
+
+
+class PathSettings(BaseModel):
+    """One `[[paths]]` table: from a buyer's zone to a node's zone."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    origin: ZoneSetting
+    zone: ZoneSetting
+    round_trip_ms: Annotated[int, Field(ge=0, le=3_600_000)] | None = None
+    charge: PriceSetting = 0
+    """Currency units for a million standard tokens, for the carriers."""
+
+
+class MarketSettings(Settings):
+    """What the operator of a market decides."""
+
+    ROLE: ClassVar[str] = "market"
+
+    listen: str = "127.0.0.1:7700"
+    """host:port of the gRPC server. It speaks TLS only."""
+    advertise: str | None = None
+    """host:port under which others reach it, where that differs."""
+    network: NameSetting = "local"
+    """Messages of another network are refused."""
+    shard: NameSetting = "main"
+    """Part of the market that this process leads."""
+    currency: Annotated[str, StringConstraints(pattern=r"^[A-Z]{3}$")] = "USD"
+    database: str | None = None
+    """SQLAlchemy URL; the default is market.sqlite in the directory."""
+    round_ms: Annotated[int, Field(ge=200, le=15_000)] = 1_000
+    """Time between two rounds."""
+    fee_ppm: Annotated[int, Field(ge=0, le=1_000_000)] = 10_000
+    """The market's part of what nodes earn, in millionths."""
+    award_life_max_s: Annotated[int, Field(ge=1, le=limits.AWARD_LIFE_US // MICROS_PER_SECOND)] = (
+        3_600
+    )
+    """Longest time in which an award may be drawn upon."""
+    dispute_s: Annotated[int, Field(ge=0, le=30 * 86_400)] = 300
+    """How long after the end of an award its vouchers are still redeemed."""
+    orders_open_max: Annotated[int, Field(ge=1, le=limits.BATCH_ORDERS_MAX)] = 1_000
+    """Most open orders of one buyer."""
+    deposit_min: MoneySetting = 0
+    """Smallest deposit."""
+    paths: tuple[PathSettings, ...] = ()
+    """Round-trip times and charges between zones."""
+    log_level: str = "info"

@@ -1,0 +1,1 @@
+"""The exchange: admission, eligibility, book and clearing. Pure: no I/O and no clock."""

@@ -1,0 +1,151 @@
+"""Admission: what the market takes in, and why it does not take the rest.
+
+Messages come here verified (size, types, network, age, signature); what is checked here needs the
+market's rules and its book. Money is checked by the ledger, in the transaction that takes the
+order in. The checks of a message are made in the order of AdmissionReason.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from itertools import pairwise
+
+from swatow_market.exchange.book import OFFERS_MAX, Book, BookOrder
+from swatow_protocol import limits
+from swatow_protocol.envelope import Signed, content_id
+from swatow_protocol.messages import (
+    MarketTerms,
+    Model,
+    ModelLimit,
+    Offer,
+    Order,
+    OrderBatch,
+    OrderTerms,
+)
+from swatow_protocol.messages.answers import AdmissionReason, Decision, Verdict
+from swatow_protocol.messages.order import row_number, unpack_columns
+from swatow_protocol.units import MICROS_PER_SECOND
+
+ACCEPTED = Verdict(decision=Decision.ACCEPT, reason=None, detail="")
+
+
+@dataclass(frozen=True, slots=True)
+class Rules:
+    """What admission holds messages against."""
+
+    terms: MarketTerms
+    models: Mapping[bytes, Model]
+
+
+def rejected(reason: AdmissionReason, detail: str = "") -> Verdict:
+    """Return the verdict that rejects for `reason`."""
+    return Verdict(decision=Decision.REJECT, reason=reason, detail=detail[:1024])
+
+
+def ignored(reason: AdmissionReason) -> Verdict:
+    """Return the verdict that neither takes nor blames."""
+    return Verdict(decision=Decision.IGNORE, reason=reason, detail="")
+
+
+def judge_offer(signed: Signed[Offer], rules: Rules, book: Book, now_us: int) -> Verdict:
+    """Decide about a verified offer."""
+    offer = signed.message
+    known = book.offer_of(offer.sender, offer.model)
+    if known is not None and known.id == signed.id:
+        return ignored(AdmissionReason.KNOWN)
+    if known is not None and known.offer.sequence >= offer.sequence:
+        return ignored(AdmissionReason.OLDER)
+    if offer.valid_from_us > now_us + limits.CLOCK_SKEW_US:
+        return rejected(AdmissionReason.NOT_YET_VALID)
+    if offer.expires_us - offer.issued_us > limits.OFFER_LIFE_US:
+        return _life_too_long(limits.OFFER_LIFE_US)
+    if offer.currency != rules.terms.currency:
+        return rejected(AdmissionReason.WRONG_CURRENCY, f"this market: {rules.terms.currency}")
+    if offer.model not in rules.models:
+        return rejected(AdmissionReason.UNKNOWN_MODEL, offer.model.hex())
+    prices = [step.price for step in offer.steps]
+    if any(left >= right for left, right in pairwise(prices)):
+        return rejected(AdmissionReason.STEPS_NOT_RISING)
+    if offer.payment.credit_window < offer.payment.voucher_interval:
+        return rejected(AdmissionReason.BAD_PAYMENT_TERMS)
+    if known is None and book.offers_count() >= OFFERS_MAX:
+        return rejected(AdmissionReason.TOO_MANY, f"{OFFERS_MAX} offers")
+    return ACCEPTED
+
+
+def judge_terms(terms: OrderTerms, sender: bytes, rules: Rules, now_us: int) -> Verdict:
+    """Decide about the terms of verified orders."""
+    if terms.expires_us <= now_us:
+        return rejected(AdmissionReason.REFUSED_MESSAGE, "expires_us is past")
+    if terms.expires_us - now_us > limits.ORDER_LIFE_US:
+        return _life_too_long(limits.ORDER_LIFE_US)
+    if not 0 < terms.award_life_us <= rules.terms.award_life_max_us:
+        return _life_too_long(rules.terms.award_life_max_us)
+    if terms.currency != rules.terms.currency:
+        return rejected(AdmissionReason.WRONG_CURRENCY, f"this market: {rules.terms.currency}")
+    for limit in terms.models:
+        if limit.model not in rules.models:
+            return rejected(AdmissionReason.UNKNOWN_MODEL, limit.model.hex())
+    if terms.payment.credit_window < terms.payment.voucher_interval:
+        return rejected(AdmissionReason.BAD_PAYMENT_TERMS)
+    unsupported = _unsupported(terms, sender)
+    if unsupported:
+        return rejected(AdmissionReason.NOT_SUPPORTED, unsupported)
+    return ACCEPTED
+
+
+def entries_of(signed: Signed[Order]) -> list[BookOrder]:
+    """Return the book's entry of an order."""
+    order = signed.message
+    return [BookOrder(signed.id, order.sender, order.terms, order.lots)]
+
+
+def entries_of_batch(signed: Signed[OrderBatch]) -> list[BookOrder]:
+    """Return the book's entries of a batch, in its order.
+
+    Raises:
+        ValueError: a column has the wrong length or a value outside its limits; names it.
+    """
+    batch = signed.message
+    entries = []
+    for row, (term, lots, price) in enumerate(unpack_columns(batch)):
+        if term >= len(batch.terms):
+            raise ValueError(f"term_column[{row}] = {term}, there are {len(batch.terms)} terms")
+        if not 1 <= lots <= limits.LOTS_MAX:
+            raise ValueError(f"lots_column[{row}] = {lots}, allowed are 1 to {limits.LOTS_MAX}")
+        terms = _shifted(batch.terms[term], price, row)
+        entries.append(BookOrder(row_id(signed.id, row), batch.sender, terms, lots))
+    return entries
+
+
+def row_id(batch: bytes, row: int) -> bytes:
+    """Return the order id of a row of a batch."""
+    return content_id(batch + row_number(row))
+
+
+def _shifted(terms: OrderTerms, price: int, row: int) -> OrderTerms:
+    """Return terms whose first limit price is `price`, and all others as far from it as before."""
+    shift = price - terms.models[0].price
+    models = tuple(
+        ModelLimit(model=limit.model, price=limit.price + shift) for limit in terms.models
+    )
+    for limit in models:
+        if not 0 <= limit.price <= limits.PRICE_MAX:
+            raise ValueError(f"price_column[{row}] = {price} gives a limit price of {limit.price}")
+    fields = {name: getattr(terms, name) for name in terms.__struct_fields__}
+    return OrderTerms(**{**fields, "models": models})
+
+
+def _unsupported(terms: OrderTerms, sender: bytes) -> str:
+    asked = {
+        "immediate": terms.immediate,
+        "deadline_us": terms.deadline_us is not None,
+        "take_or_pay_ppm": terms.take_or_pay_ppm != 0,
+        "package": terms.package is not None,
+        "payer": terms.payer not in (None, sender),
+    }
+    return ", ".join(name for name, is_asked in asked.items() if is_asked)
+
+
+def _life_too_long(limit_us: int) -> Verdict:
+    detail = f"the limit is {limit_us // MICROS_PER_SECOND} s"
+    return rejected(AdmissionReason.LIFE_TOO_LONG, detail)

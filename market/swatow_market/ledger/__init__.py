@@ -1,0 +1,1 @@
+"""The ledger: accounts, holds and transfers in SQL, and the schema of everything a market keeps."""

@@ -1,0 +1,112 @@
+"""The database of a market: one URL, SQLite by default, and transactions that are serial."""
+
+import asyncio
+from collections.abc import AsyncIterator, Coroutine
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import Any, TypeVar
+
+from sqlalchemy import Connection, Table, event
+from sqlalchemy.dialects import postgresql, sqlite
+from sqlalchemy.exc import DBAPIError
+from sqlalchemy.ext.asyncio import AsyncConnection, create_async_engine
+
+from swatow_protocol.errors import ConfigError
+
+T = TypeVar("T")
+
+BUSY_MS_MAX = 10_000
+"""How long a SQLite transaction waits for another process to finish its own."""
+
+
+def sqlite_url(path: Path) -> str:
+    """Return the URL of a SQLite file."""
+    return f"sqlite+aiosqlite:///{path}"
+
+
+class Database:
+    """Connections to the database at a URL. SQLite runs in WAL mode and syncs every commit."""
+
+    def __init__(self, url: str) -> None:
+        self.url = url
+        self._engine = create_async_engine(url)
+        self._working: set[asyncio.Future[Any]] = set()
+        if self._engine.dialect.name == "sqlite":
+            event.listen(self._engine.sync_engine, "connect", _prepare_sqlite)
+            event.listen(self._engine.sync_engine, "begin", _begin_sqlite)
+
+    @asynccontextmanager
+    async def writing(self) -> AsyncIterator[AsyncConnection]:
+        """Run a transaction that changes something: all of it, or nothing on any exception."""
+        async with self._engine.begin() as connection:
+            yield connection
+
+    @asynccontextmanager
+    async def reading(self) -> AsyncIterator[AsyncConnection]:
+        """Run queries on one consistent state, without waiting for writers."""
+        async with self._engine.connect() as connection:
+            await connection.execution_options(swatow_reading=True)
+            async with connection.begin():
+                yield connection
+
+    async def finish(self, work: Coroutine[Any, Any, T]) -> T:
+        """Do `work`, which uses the database, to its end, also if the caller is cancelled.
+
+        A caller that has gone away must not leave a transaction half done, nor a connection in
+        the middle of an answer. `close` waits for such work.
+        """
+        task = asyncio.ensure_future(work)
+        self._working.add(task)
+        task.add_done_callback(self._done)
+        return await asyncio.shield(task)
+
+    async def upgrade(self) -> None:
+        """Bring the schema up to date.
+
+        Raises:
+            ConfigError: the database cannot be opened.
+        """
+        from swatow_market.ledger.migrations import upgrade
+
+        try:
+            async with self._engine.begin() as connection:
+                await connection.run_sync(upgrade)
+        except DBAPIError as error:
+            raise ConfigError(f"database {self._engine.url!r}: {error.orig}") from None
+
+    async def close(self) -> None:
+        """Wait for work that is under way, then close all connections."""
+        await asyncio.gather(*self._working, return_exceptions=True)
+        await self._engine.dispose()
+
+    def _done(self, task: "asyncio.Future[Any]") -> None:
+        self._working.discard(task)
+        if not task.cancelled():
+            task.exception()  # the caller has it, or there is no caller any more
+
+
+async def insert_new(connection: AsyncConnection, table: Table, rows: list[dict[str, Any]]) -> int:
+    """Insert the rows whose primary key is new; return how many were."""
+    if not rows:
+        return 0
+    dialect = sqlite if connection.dialect.name == "sqlite" else postgresql
+    result = await connection.execute(dialect.insert(table).on_conflict_do_nothing(), rows)
+    return result.rowcount
+
+
+def _prepare_sqlite(connection: Any, _record: object) -> None:
+    connection.isolation_level = None  # transactions begin in _begin_sqlite, not in the driver
+    cursor = connection.cursor()
+    for pragma in (
+        "journal_mode=WAL",
+        "synchronous=FULL",
+        "foreign_keys=ON",
+        f"busy_timeout={BUSY_MS_MAX}",
+    ):
+        cursor.execute(f"PRAGMA {pragma}")
+    cursor.close()
+
+
+def _begin_sqlite(connection: Connection) -> None:
+    reading = connection.get_execution_options().get("swatow_reading")
+    connection.exec_driver_sql("BEGIN" if reading else "BEGIN IMMEDIATE")

@@ -1,0 +1,179 @@
+"""Intake: offers into the book, orders into database and book with their money held."""
+
+from collections.abc import AsyncIterator
+from functools import partial
+from typing import Any
+
+from swatow_market.exchange.admission import (
+    ACCEPTED,
+    entries_of,
+    entries_of_batch,
+    ignored,
+    judge_offer,
+    judge_terms,
+    rejected,
+)
+from swatow_market.exchange.book import BookOffer, BookOrder
+from swatow_market.ledger import accounts
+from swatow_market.ledger.rules import order_hold
+from swatow_market.service import store
+from swatow_market.service.orders import (
+    admitted_event,
+    end_orders,
+    forget_orders,
+    order_events,
+)
+from swatow_market.service.state import MarketState
+from swatow_protocol.envelope import Signed, check_time, peek_kind, verify
+from swatow_protocol.errors import MessageRefused
+from swatow_protocol.messages import Offer, Order, OrderBatch, OrderCancel
+from swatow_protocol.messages.answers import (
+    AdmissionReason,
+    Decision,
+    OrderEvent,
+    OrderEvents,
+    OrderState,
+    Verdict,
+)
+from swatow_protocol.units import format_money
+
+EVENTS_PER_MESSAGE = 1_024
+
+
+class Intake:
+    """Takes in what nodes and buyers send. Safe to call from many tasks."""
+
+    def __init__(self, state: MarketState) -> None:
+        self._state = state
+
+    def submit_offer(self, envelope: bytes) -> Verdict:
+        """Take an offer into the book, or say why not."""
+        state = self._state
+        now_us = state.now_us()
+        try:
+            signed = verify(envelope, Offer, network=state.network, now_us=now_us)
+        except MessageRefused as refusal:
+            return rejected(AdmissionReason.REFUSED_MESSAGE, str(refusal))
+        state.book.drop_expired_offers(now_us)
+        verdict = judge_offer(signed, state.rules, state.book, now_us)
+        if verdict.decision is Decision.ACCEPT:
+            state.book.put_offer(BookOffer(signed.id, signed.message, envelope))
+        return verdict
+
+    async def place_orders(self, envelope: bytes) -> AsyncIterator[OrderEvents]:
+        """Take in an order or a batch; tell what becomes of it until all of it has ended.
+
+        All orders of a batch are taken in, or none is. The subscription exists before the orders
+        do, so no news is missed.
+
+        Raises:
+            MessageRefused: the envelope is neither an order nor a batch, or fails a check.
+        """
+        signed, entries, verdict = await self._read(envelope)
+        lots = {entry.id: entry.lots for entry in entries}
+        ids = list(lots) or [signed.id]
+        subscription = self._state.feed.subscribe(ids)
+        try:
+            if verdict.decision is Decision.ACCEPT:
+                verdict = await self._state.database.finish(self._take_in(signed, entries))
+            taken = verdict.decision is not Decision.REJECT
+            first = [admitted_event(order, verdict, lots.get(order, 0)) for order in ids]
+            known = verdict.reason is AdmissionReason.KNOWN
+            if known:  # sent before: tell where the orders stand by now
+                first = await self._state.database.finish(self._where_they_stand(ids, verdict))
+                subscription.orders -= {
+                    event.order for event in first if event.state is not OrderState.OPEN
+                }
+            for start in range(0, len(first), EVENTS_PER_MESSAGE):
+                yield OrderEvents(events=tuple(first[start : start + EVENTS_PER_MESSAGE]))
+            if taken:
+                async for events in subscription.news():
+                    for start in range(0, len(events), EVENTS_PER_MESSAGE):
+                        yield OrderEvents(events=tuple(events[start : start + EVENTS_PER_MESSAGE]))
+        finally:
+            subscription.close()
+
+    async def cancel_orders(self, envelope: bytes) -> Verdict:
+        """Take open orders of the sender out of the book and release what is held for them."""
+        state = self._state
+        now_us = state.now_us()
+        try:
+            signed = verify(envelope, OrderCancel, network=state.network, now_us=now_us)
+        except MessageRefused as refusal:
+            return rejected(AdmissionReason.REFUSED_MESSAGE, str(refusal))
+        cancel = signed.message
+        async with state.round_lock:
+            async with state.database.writing() as connection:
+                rows = await store.read_orders(connection, list(cancel.orders))
+                owned = [row for row in rows if row["buyer"] == cancel.sender]
+                if len(owned) != len(set(cancel.orders)):
+                    return rejected(AdmissionReason.NOT_YOURS)
+                await store.add_message(connection, signed.id, cancel.kind, envelope, now_us)
+                ended = await end_orders(connection, owned, OrderState.CANCELLED)
+            forget_orders(state, ended)
+        return ACCEPTED
+
+    async def _read(self, envelope: bytes) -> tuple[Signed[Any], list[BookOrder], Verdict]:
+        """Return the verified message and its orders; no orders where the verdict is a no.
+
+        A message that was taken in before may be sent again at any age, to ask how it stands.
+        """
+        network, now_us = self._state.network, self._state.now_us()
+        signed: Signed[Any]
+        if peek_kind(envelope) is OrderBatch:
+            batch = verify(envelope, OrderBatch, network=network, now_us=None)
+            signed, all_terms, expand = batch, batch.message.terms, partial(entries_of_batch, batch)
+        else:
+            order = verify(envelope, Order, network=network, now_us=None)
+            signed, all_terms, expand = order, (order.message.terms,), partial(entries_of, order)
+        if await self._state.database.finish(self._is_known(signed.id)):
+            return signed, expand(), ACCEPTED
+        check_time(signed.message, now_us)
+        rules = self._state.rules
+        for terms in all_terms:
+            verdict = judge_terms(terms, signed.message.sender, rules, now_us)
+            if verdict.decision is not Decision.ACCEPT:
+                return signed, [], verdict
+        try:
+            return signed, expand(), ACCEPTED
+        except ValueError as error:
+            return signed, [], rejected(AdmissionReason.BAD_COLUMNS, str(error))
+
+    async def _take_in(self, signed: Signed[Any], entries: list[BookOrder]) -> Verdict:
+        state = self._state
+        message = signed.message
+        most = state.terms.message.orders_open_max
+        if state.book.orders_of(message.sender) + len(entries) > most:
+            return rejected(AdmissionReason.TOO_MANY, f"{most} open orders")
+        amounts = {entry.id: order_hold(entry.lots, entry.limit_price) for entry in entries}
+        account = accounts.buyer_account(message.sender)
+        async with state.database.writing() as connection:
+            if not await store.add_message(
+                connection, signed.id, message.kind, signed.envelope, state.now_us()
+            ):
+                return ignored(AdmissionReason.KNOWN)
+            held = await accounts.hold(connection, account, amounts)
+            if held:
+                await store.add_orders(connection, signed.id, entries)
+            else:
+                await connection.rollback()
+        if not held:
+            return await self._insufficient(message.sender, sum(amounts.values()))
+        for entry in entries:
+            state.book.put_order(entry)
+        return ACCEPTED
+
+    async def _is_known(self, message: bytes) -> bool:
+        async with self._state.database.reading() as connection:
+            return await store.has_message(connection, message)
+
+    async def _insufficient(self, buyer: bytes, needed: int) -> Verdict:
+        async with self._state.database.reading() as connection:
+            found = await accounts.read_accounts(connection, [accounts.buyer_account(buyer)])
+        free = accounts.balance(found[0]) - found[0]["held"] if found else 0
+        detail = f"needed {format_money(needed)}, free {format_money(free)} {self._state.currency}"
+        return rejected(AdmissionReason.INSUFFICIENT_FUNDS, detail)
+
+    async def _where_they_stand(self, ids: list[bytes], verdict: Verdict) -> list[OrderEvent]:
+        async with self._state.database.reading() as connection:
+            return await order_events(connection, ids, verdict)

@@ -1,0 +1,161 @@
+"""The market process: builds its parts, serves, and stops cleanly."""
+
+import asyncio
+from collections.abc import AsyncIterator, Callable
+from pathlib import Path
+
+import structlog
+
+from swatow_market.config import MarketSettings
+from swatow_market.exchange.book import NetworkMap
+from swatow_market.exchange.book import Path as NetworkPath
+from swatow_market.ledger import accounts
+from swatow_market.ledger.database import Database, sqlite_url
+from swatow_market.service.catalogue import list_models
+from swatow_market.service.intake import Intake
+from swatow_market.service.queries import answer
+from swatow_market.service.rounds import Rounds
+from swatow_market.service.settlement import Settlement
+from swatow_market.service.state import MarketState
+from swatow_protocol.carriers.grpc.market import add_market
+from swatow_protocol.carriers.grpc.server import Server
+from swatow_protocol.envelope import Signed, sign
+from swatow_protocol.identity import Identity
+from swatow_protocol.messages import MarketTerms
+from swatow_protocol.messages.answers import Catalogue, OfferList, OrderEvents, QueryAnswer, Verdict
+from swatow_protocol.units import MICROS_PER_SECOND
+
+STOP_S = 2.0
+"""Calls under way get this long to finish when the market stops."""
+
+log = structlog.get_logger("swatow.market")
+
+
+class Market:
+    """Handler of the Market service."""
+
+    def __init__(self, state: MarketState) -> None:
+        self.state = state
+        self.rounds = Rounds(state)
+        self._intake = Intake(state)
+        self._settlement = Settlement(state)
+
+    async def catalogue(self) -> Catalogue:
+        """Tell what is traded, on which terms."""
+        models = sorted(self.state.models.values(), key=lambda signed: signed.message.name)
+        return Catalogue(
+            terms=self.state.terms.envelope, models=tuple(signed.envelope for signed in models)
+        )
+
+    async def list_offers(self) -> OfferList:
+        """Tell the live offers."""
+        self.state.book.drop_expired_offers(self.state.now_us())
+        return OfferList(offers=tuple(entry.envelope for entry in self.state.book.offers()))
+
+    async def submit_offer(self, envelope: bytes) -> Verdict:
+        """Take an Offer."""
+        return self._intake.submit_offer(envelope)
+
+    def place_orders(self, envelope: bytes) -> AsyncIterator[OrderEvents]:
+        """Take an Order or an OrderBatch."""
+        return self._intake.place_orders(envelope)
+
+    async def cancel_orders(self, envelope: bytes) -> Verdict:
+        """Take an OrderCancel."""
+        return await self.state.database.finish(self._intake.cancel_orders(envelope))
+
+    async def redeem(self, envelope: bytes) -> Verdict:
+        """Take a Redemption."""
+        return await self.state.database.finish(self._settlement.redeem(envelope))
+
+    async def ask(self, envelope: bytes) -> QueryAnswer:
+        """Answer a Query."""
+        return await self.state.database.finish(answer(self.state, envelope))
+
+
+async def open_market(
+    settings: MarketSettings,
+    directory: Path,
+    identity: Identity,
+    *,
+    now_us: Callable[[], int],
+    random_bytes: Callable[[int], bytes],
+) -> Market:
+    """Open the database, list the models and take the lead. The caller closes the database.
+
+    Raises:
+        ConfigError: the database or a model file cannot be used.
+    """
+    database = Database(settings.database or sqlite_url(directory / "market.sqlite"))
+    await database.upgrade()
+    models = await list_models(database, directory / "models", identity, settings.network, now_us())
+    async with database.writing() as connection:
+        for account in (accounts.CASH, accounts.CARRIER, accounts.FEE):
+            await accounts.open_account(connection, account, settings.currency)
+    state = MarketState(
+        identity=identity,
+        network=settings.network,
+        shard=settings.shard,
+        terms=_terms(settings, identity, now_us()),
+        models=models,
+        network_map=_network_map(settings),
+        database=database,
+        now_us=now_us,
+        random_bytes=random_bytes,
+    )
+    market = Market(state)
+    await market.rounds.lead()
+    return market
+
+
+async def serve_market(
+    settings: MarketSettings,
+    market: Market,
+    stop: asyncio.Event,
+    on_ready: Callable[[str], None],
+) -> None:
+    """Serve until `stop` is set; `on_ready` is told the address as KEY@host:port.
+
+    Raises:
+        ConfigError: the address cannot be listened on, or another process leads the shard.
+    """
+    state = market.state
+    advertised = (settings.advertise,) if settings.advertise else ()
+    server = Server(
+        identity=state.identity, network=state.network, now_us=state.now_us, advertised=advertised
+    )
+    add_market(server, market)
+    await server.start(settings.listen)
+    on_ready(f"{state.identity.key.hex()}@{settings.advertise or server.address}")
+    try:
+        await market.rounds.run(stop)
+    finally:
+        await server.stop(STOP_S)
+        await state.database.close()
+        log.info("stopped")
+
+
+def _terms(settings: MarketSettings, identity: Identity, now_us: int) -> Signed[MarketTerms]:
+    terms = MarketTerms(
+        network=settings.network,
+        sender=identity.key,
+        issued_us=now_us,
+        currency=settings.currency,
+        fee_ppm=settings.fee_ppm,
+        round_us=settings.round_ms * 1_000,
+        award_life_max_us=settings.award_life_max_s * MICROS_PER_SECOND,
+        dispute_us=settings.dispute_s * MICROS_PER_SECOND,
+        take_or_pay_min_ppm=0,
+        orders_open_max=settings.orders_open_max,
+        deposit_min=settings.deposit_min,
+    )
+    return sign(terms, identity)
+
+
+def _network_map(settings: MarketSettings) -> NetworkMap:
+    return NetworkMap(
+        {
+            (path.origin, path.zone): NetworkPath(path.round_trip_ms, path.charge)
+            for path in settings.paths
+        }
+    )

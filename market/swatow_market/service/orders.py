@@ -1,0 +1,98 @@
+"""The end of orders, and what is told about them."""
+
+from typing import Any
+
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from swatow_market.ledger import accounts
+from swatow_market.service import store
+from swatow_market.service.state import MarketState
+from swatow_protocol.messages.answers import (
+    Decision,
+    Granted,
+    LimitName,
+    OrderEvent,
+    OrderState,
+    Verdict,
+)
+
+
+async def end_orders(
+    connection: AsyncConnection, rows: list[dict[str, Any]], ending: OrderState
+) -> list[OrderEvent]:
+    """End those of these orders that are open, and release what is held for them."""
+    events = []
+    for row in rows:
+        if row["state"] == OrderState.OPEN:
+            await store.update_order(
+                connection, row["id"], lots_open=row["lots_open"], state=ending
+            )
+            await accounts.release(connection, row["id"])
+            events.append(_event(row["id"], ending, row["lots_open"]))
+    return events
+
+
+def forget_orders(state: MarketState, events: list[OrderEvent]) -> None:
+    """After the transaction: drop ended orders from the book and tell whoever waits."""
+    for event in events:
+        state.book.drop_order(event.order)
+    state.feed.publish(events)
+
+
+def admitted_event(order: bytes, verdict: Verdict, lots: int) -> OrderEvent:
+    """Tell that an order was taken in, or why not."""
+    taken = verdict.decision is Decision.ACCEPT
+    return OrderEvent(
+        order=order,
+        verdict=verdict,
+        state=OrderState.OPEN if taken else None,
+        granted=(),
+        lots_open=lots if taken else 0,
+        unmet=(),
+    )
+
+
+def round_event(
+    order: bytes, granted: tuple[Granted, ...], lots_open: int, unmet: tuple[LimitName, ...]
+) -> OrderEvent:
+    """Tell what a round did to an order."""
+    state = OrderState.OPEN if lots_open else OrderState.FILLED
+    return _event(order, state, lots_open, granted, unmet)
+
+
+async def order_events(
+    connection: AsyncConnection, ids: list[bytes], verdict: Verdict | None
+) -> list[OrderEvent]:
+    """Tell where orders stand, with all of their awards."""
+    granted: dict[bytes, list[Granted]] = {}
+    for award in await store.awards_of(connection, ids):
+        entry = Granted(award=award["envelope"], offer=award["offer_envelope"])
+        granted.setdefault(award["order_id"], []).append(entry)
+    return [
+        OrderEvent(
+            order=row["id"],
+            verdict=verdict,
+            state=OrderState(row["state"]),
+            granted=tuple(granted.get(row["id"], ())),
+            lots_open=row["lots_open"],
+            unmet=(),
+        )
+        for row in await store.read_orders(connection, ids)
+    ]
+
+
+def _event(
+    order: bytes,
+    state: OrderState,
+    lots_open: int,
+    granted: tuple[Granted, ...] = (),
+    unmet: tuple[LimitName, ...] = (),
+) -> OrderEvent:
+    return OrderEvent(
+        order=order,
+        verdict=None,
+        state=state,
+        granted=granted,
+        lots_open=lots_open,
+        unmet=unmet,
+    )

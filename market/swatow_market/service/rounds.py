@@ -1,0 +1,230 @@
+"""Rounds: at a fixed interval, clear the book and write the outcome in one transaction.
+
+A round that has no open orders leaves no trace but expiries. The transaction is fenced by the
+leader's epoch: if another process has taken the lead, nothing of the round is written and this
+process stops leading.
+"""
+
+import asyncio
+import contextlib
+
+import structlog
+from sqlalchemy.exc import DBAPIError
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from swatow_market.exchange.book import BookOffer, BookOrder, Snapshot
+from swatow_market.exchange.clearing import Fill, Outcome, clear
+from swatow_market.exchange.eligibility import agreed_payment
+from swatow_market.ledger import accounts
+from swatow_market.ledger.rules import award_hold
+from swatow_market.service import store
+from swatow_market.service.orders import end_orders, forget_orders, round_event
+from swatow_market.service.state import MarketState
+from swatow_protocol.envelope import Signed, sign
+from swatow_protocol.errors import ConfigError
+from swatow_protocol.messages import Award, RoundNumber
+from swatow_protocol.messages.answers import Granted, OrderEvent, OrderState
+from swatow_protocol.units import MICROS_PER_SECOND
+
+ROUND_ORDERS_MAX = 1_000
+"""Orders in one round; those that pay least wait. Bounds the time that clearing takes."""
+SALT_BYTES = 32
+
+log = structlog.get_logger("swatow.rounds")
+
+
+class Rounds:
+    """The round loop of a shard."""
+
+    def __init__(self, state: MarketState) -> None:
+        self._state = state
+
+    async def lead(self) -> None:
+        """Take the lead of the shard and fill the book with its open orders."""
+        state = self._state
+        async with state.database.writing() as connection:
+            state.epoch = await store.take_lead(connection, state.shard)
+            for entry in await store.open_orders(connection):
+                state.book.put_order(entry)
+        log.info("leading", shard=state.shard, epoch=state.epoch)
+
+    async def run(self, stop: asyncio.Event) -> None:
+        """Run a round at every interval until `stop` is set; a round under way is finished.
+
+        Raises:
+            ConfigError: another process leads this shard by now.
+        """
+        interval_s = self._state.terms.message.round_us / MICROS_PER_SECOND
+        loop = asyncio.get_running_loop()
+        due = loop.time()
+        while True:
+            due = max(due + interval_s, loop.time())
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout_at(due):
+                    await stop.wait()
+                return
+            try:
+                await self._state.database.finish(self.run_once())
+            except DBAPIError as error:  # nothing was written: the next round tries again
+                log.warning("round_failed", error=str(error.orig))
+
+    async def run_once(self) -> None:
+        """Expire what is over, then clear what is open."""
+        async with self._state.round_lock:
+            await self._expire()
+            if self._state.book.orders():
+                await self._clear()
+
+    async def _expire(self) -> None:
+        state = self._state
+        now_us = state.now_us()
+        state.book.drop_expired_offers(now_us)
+        over = [each.id for each in state.book.orders() if each.terms.expires_us <= now_us]
+        async with state.database.reading() as connection:
+            ended = await store.ended_awards(connection, now_us)
+        if not over and not ended:
+            return
+        async with state.database.writing() as connection:
+            rows = await store.read_orders(connection, over)
+            events = await end_orders(connection, rows, OrderState.EXPIRED)
+            for award in ended:
+                released = await accounts.release(connection, award)
+                await store.close_award(connection, award)
+                log.info("award_ended", award=award, released_nanos=released)
+        forget_orders(state, events)
+
+    async def _clear(self) -> None:
+        state = self._state
+        now_us = state.now_us()
+        async with state.database.reading() as connection:
+            lots_out = await store.lots_out(connection, now_us)
+        snapshot = state.book.snapshot(
+            models=state.rules.models,
+            network_map=state.network_map,
+            salt=state.random_bytes(SALT_BYTES),
+            lots_out=lots_out,
+            orders=self._orders_of_round(),
+        )
+        outcome = await asyncio.to_thread(clear, snapshot)
+        async with state.database.writing() as connection:
+            number = await store.begin_round(connection, state.shard, state.epoch)
+            if number is None:
+                raise ConfigError(f"shard {state.shard}: another process leads it by now")
+            events = await self._write(connection, snapshot, outcome, number, now_us)
+        state.book.carry_over({event.order: event.lots_open for event in events})
+        state.feed.publish(events)
+        lots = sum(fill.lots for fill in outcome.fills)
+        tell = log.info if lots else log.debug
+        tell("round", number=number, orders=len(snapshot.orders), lots=lots)
+
+    def _orders_of_round(self) -> list[BookOrder]:
+        """Return the open orders that pay most, up to the bound; among equals who has waited.
+
+        By price, so that orders which nobody fills cannot keep others out.
+        """
+        waiting = self._state.book.orders()
+        if len(waiting) > ROUND_ORDERS_MAX:
+            waiting.sort(key=lambda each: (-each.limit_price, not each.carried, each.id))
+        return waiting[:ROUND_ORDERS_MAX]
+
+    async def _write(
+        self,
+        connection: AsyncConnection,
+        snapshot: Snapshot,
+        outcome: Outcome,
+        number: int,
+        now_us: int,
+    ) -> list[OrderEvent]:
+        """Write the round: its record, awards with their holds, and what is left of orders."""
+        state = self._state
+        offers = {entry.id: entry for entry in snapshot.offers}
+        fills: dict[bytes, list[Fill]] = {}
+        for fill in outcome.fills:
+            fills.setdefault(fill.order, []).append(fill)
+        row = {
+            "shard": state.shard,
+            "epoch": state.epoch,
+            "number": number,
+            "closed_us": now_us,
+            "salt": snapshot.salt,
+            "orders": len(snapshot.orders),
+            "lots": sum(fill.lots for fill in outcome.fills),
+            "welfare": outcome.welfare,
+        }
+        await store.add_round(connection, row)
+        events = []
+        for order in snapshot.orders:
+            granted = []
+            for fill in fills.get(order.id, ()):
+                entry = offers[fill.offer]
+                award = self._award(order, entry, fill, number, now_us)
+                await self._write_award(connection, order, entry, award)
+                granted.append(Granted(award=award.envelope, offer=entry.envelope))
+            lots_open = order.lots - sum(fill.lots for fill in fills.get(order.id, ()))
+            unmet = outcome.unmet.get(order.id, ())
+            event = round_event(order.id, tuple(granted), lots_open, unmet)
+            assert event.state is not None
+            await store.update_order(connection, order.id, lots_open=lots_open, state=event.state)
+            events.append(event)
+        return events
+
+    async def _write_award(
+        self, connection: AsyncConnection, order: BookOrder, entry: BookOffer, award: Signed[Award]
+    ) -> None:
+        """Turn part of what is held for the order into what is held for the award."""
+        message = award.message
+        await accounts.release(connection, order.id, message.lots * order.limit_price)
+        account = accounts.buyer_account(order.buyer)
+        held = await accounts.hold(connection, account, {award.id: award_hold(message)})
+        assert held, "an award costs no more than what was held for its order"
+        row = {
+            "id": award.id,
+            "order_id": order.id,
+            "buyer": message.buyer,
+            "node": message.node,
+            "model": message.model,
+            "lots": message.lots,
+            "expires_us": message.expires_us,
+            "settle_by_us": message.settle_by_us,
+            "envelope": award.envelope,
+            "offer_envelope": entry.envelope,
+            "standard_tokens": 0,
+            "voucher": None,
+            "closed": False,
+        }
+        await store.add_award(connection, row)
+
+    def _award(
+        self, order: BookOrder, entry: BookOffer, fill: Fill, number: int, now_us: int
+    ) -> Signed[Award]:
+        state, offer, terms = self._state, entry.offer, order.terms
+        payment = agreed_payment(offer.payment, terms.payment)
+        assert payment is not None, "an eligible offer agrees on payment"
+        expires_us = now_us + terms.award_life_us
+        award = Award(
+            network=state.network,
+            sender=state.identity.key,
+            issued_us=now_us,
+            order=order.id,
+            offer=entry.id,
+            model=offer.model,
+            buyer=order.buyer,
+            node=offer.sender,
+            round=RoundNumber(shard=state.shard, epoch=state.epoch, number=number),
+            currency=state.currency,
+            lots=fill.lots,
+            price=fill.price,
+            node_price=fill.node_price,
+            path_charge=fill.path_charge,
+            fee_ppm=state.terms.message.fee_ppm,
+            rate=terms.rate,
+            zone=offer.zone,
+            expires_us=expires_us,
+            settle_by_us=expires_us + state.terms.message.dispute_us,
+            take_or_pay_ppm=terms.take_or_pay_ppm,
+            payment=payment,
+            package=terms.package,
+            certificate_sha256=offer.certificate_sha256,
+            sealing_key=offer.sealing_key,
+        )
+        return sign(award, state.identity)

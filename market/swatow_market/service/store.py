@@ -1,0 +1,157 @@
+"""Queries on orders, awards and rounds. Money is moved by ledger.accounts alone."""
+
+from collections.abc import Iterable
+from typing import Any
+
+from sqlalchemy import func, select, update
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from swatow_market.exchange.book import BookOrder
+from swatow_market.ledger.database import insert_new
+from swatow_market.ledger.schema import awards, leaders, messages, orders, rounds
+from swatow_protocol import codec
+from swatow_protocol.messages import OrderTerms
+from swatow_protocol.messages.answers import OrderState
+from swatow_protocol.units import STANDARD_TOKENS_PER_LOT
+
+
+async def take_lead(connection: AsyncConnection, shard: str) -> int:
+    """Become the leader of a shard; return the new epoch. Whoever led before can write no more."""
+    await insert_new(connection, leaders, [{"shard": shard, "epoch": 0, "number": 0}])
+    epoch = leaders.c.epoch + 1
+    where = leaders.c.shard == shard
+    await connection.execute(update(leaders).where(where).values(epoch=epoch, number=0))
+    return int((await connection.execute(select(leaders.c.epoch).where(where))).scalar_one())
+
+
+async def begin_round(connection: AsyncConnection, shard: str, epoch: int) -> int | None:
+    """Take the next round number of this epoch; None if another leads by now."""
+    where = (leaders.c.shard == shard) & (leaders.c.epoch == epoch)
+    changed = await connection.execute(
+        update(leaders).where(where).values(number=leaders.c.number + 1)
+    )
+    if not changed.rowcount:
+        return None
+    return int((await connection.execute(select(leaders.c.number).where(where))).scalar_one())
+
+
+async def last_round(connection: AsyncConnection, shard: str) -> int:
+    """Return the number of the last round of the current epoch."""
+    query = select(leaders.c.number).where(leaders.c.shard == shard)
+    return (await connection.execute(query)).scalar() or 0
+
+
+async def add_round(connection: AsyncConnection, row: dict[str, Any]) -> None:
+    """Record a round."""
+    await connection.execute(rounds.insert(), row)
+
+
+async def add_message(
+    connection: AsyncConnection, message_id: bytes, kind: str, envelope: bytes, now_us: int
+) -> bool:
+    """Keep a signed message as evidence; False if it is kept already."""
+    row = {"id": message_id, "kind": kind, "received_us": now_us, "envelope": envelope}
+    return bool(await insert_new(connection, messages, [row]))
+
+
+async def has_message(connection: AsyncConnection, message_id: bytes) -> bool:
+    """Tell whether a signed message was taken before."""
+    query = select(messages.c.id).where(messages.c.id == message_id)
+    return (await connection.execute(query)).first() is not None
+
+
+async def add_orders(
+    connection: AsyncConnection, message_id: bytes, entries: Iterable[BookOrder]
+) -> None:
+    """Add the orders that a message asked for."""
+    rows = [
+        {
+            "id": entry.id,
+            "message_id": message_id,
+            "buyer": entry.buyer,
+            "terms": codec.encode(entry.terms),
+            "lots": entry.lots,
+            "lots_open": entry.lots,
+            "state": OrderState.OPEN.value,
+            "carried": False,
+            "expires_us": entry.terms.expires_us,
+        }
+        for entry in entries
+    ]
+    await connection.execute(orders.insert(), rows)
+
+
+async def open_orders(connection: AsyncConnection) -> list[BookOrder]:
+    """Return every open order, as the book holds it."""
+    query = select(orders).where(orders.c.state == OrderState.OPEN.value)
+    return [
+        BookOrder(
+            id=row["id"],
+            buyer=row["buyer"],
+            terms=codec.decode(OrderTerms, row["terms"]),
+            lots=row["lots_open"],
+            carried=row["carried"],
+        )
+        for row in (await connection.execute(query)).mappings()
+    ]
+
+
+async def update_order(
+    connection: AsyncConnection, order: bytes, *, lots_open: int, state: OrderState
+) -> None:
+    """Write where an order stands after a round, an expiry or a cancellation."""
+    values = {"lots_open": lots_open, "state": state.value, "carried": True}
+    await connection.execute(update(orders).where(orders.c.id == order).values(values))
+
+
+async def read_orders(connection: AsyncConnection, ids: list[bytes]) -> list[dict[str, Any]]:
+    """Return the rows of these orders."""
+    query = select(orders).where(orders.c.id.in_(ids)).order_by(orders.c.id)
+    return [dict(row) for row in (await connection.execute(query)).mappings()]
+
+
+async def add_award(connection: AsyncConnection, row: dict[str, Any]) -> None:
+    """Record an award."""
+    await connection.execute(awards.insert(), row)
+
+
+async def read_award(connection: AsyncConnection, award: bytes) -> dict[str, Any] | None:
+    """Return the row of an award."""
+    row = (await connection.execute(select(awards).where(awards.c.id == award))).mappings().first()
+    return dict(row) if row else None
+
+
+async def awards_of(connection: AsyncConnection, order_ids: list[bytes]) -> list[dict[str, Any]]:
+    """Return the awards of these orders, by id."""
+    query = select(awards).where(awards.c.order_id.in_(order_ids)).order_by(awards.c.id)
+    return [dict(row) for row in (await connection.execute(query)).mappings()]
+
+
+async def ended_awards(connection: AsyncConnection, now_us: int) -> list[bytes]:
+    """Return open awards whose time for vouchers is over."""
+    query = select(awards.c.id).where(~awards.c.closed, awards.c.settle_by_us <= now_us)
+    return list((await connection.execute(query)).scalars())
+
+
+async def redeem_award(
+    connection: AsyncConnection, award: bytes, standard_tokens: int, voucher: bytes | None
+) -> None:
+    """Write how much of an award is redeemed, and by which voucher."""
+    values = {"standard_tokens": standard_tokens, "voucher": voucher}
+    await connection.execute(update(awards).where(awards.c.id == award).values(values))
+
+
+async def close_award(connection: AsyncConnection, award: bytes) -> None:
+    """Mark an award as settled for good."""
+    await connection.execute(update(awards).where(awards.c.id == award).values(closed=True))
+
+
+async def lots_out(connection: AsyncConnection, now_us: int) -> dict[tuple[bytes, bytes], int]:
+    """Return (node, model) -> lots of usable awards that are not redeemed yet, rounded up."""
+    left = awards.c.lots - awards.c.standard_tokens // STANDARD_TOKENS_PER_LOT
+    query = (
+        select(awards.c.node, awards.c.model, func.sum(left))
+        .where(~awards.c.closed, awards.c.expires_us > now_us)
+        .group_by(awards.c.node, awards.c.model)
+    )
+    return {(node, model): int(lots) for node, model, lots in await connection.execute(query)}

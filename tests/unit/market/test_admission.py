@@ -1,0 +1,339 @@
+"""Admission: every reason that it can give, and which one where several apply."""
+
+from collections.abc import Callable
+from typing import Any
+
+import msgspec
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from swatow_market.exchange.admission import (
+    ACCEPTED,
+    Rules,
+    entries_of,
+    entries_of_batch,
+    judge_offer,
+    judge_terms,
+    row_id,
+)
+from swatow_market.exchange.book import OFFERS_MAX, Book, BookOffer
+from swatow_protocol import limits
+from swatow_protocol.envelope import Signed, content_id, sign
+from swatow_protocol.messages import (
+    ModelLimit,
+    Offer,
+    OrderBatch,
+    OrderTerms,
+    PaymentTerms,
+    PriceStep,
+)
+from swatow_protocol.messages.answers import AdmissionReason, Decision, Verdict
+from swatow_protocol.messages.order import pack_columns
+from tests.support import samples
+from tests.support.samples import BUYER, NODE, NOW_US, SECOND, STRANGER, digest
+
+MODEL, OTHER = digest("model"), digest("other model")
+RULES = Rules(
+    samples.market_terms(), {MODEL: samples.model(), OTHER: samples.model(name="other-model")}
+)
+ROOM_FOR_LESS = PaymentTerms(voucher_interval=32, credit_window=31)
+
+REASONS = list(AdmissionReason)
+
+
+def offer_of(**changes: Any) -> Signed[Offer]:
+    return sign(samples.offer(**changes), NODE)
+
+
+def judged_offer(
+    signed: Signed[Offer], book: Book | None = None, now_us: int = NOW_US
+) -> tuple[Decision, AdmissionReason | None]:
+    verdict = judge_offer(signed, RULES, book or Book(), now_us)
+    return verdict.decision, verdict.reason
+
+
+def book_with(signed: Signed[Offer]) -> Book:
+    book = Book()
+    book.put_offer(BookOffer(signed.id, signed.message, signed.envelope))
+    return book
+
+
+def full_book() -> Book:
+    book = Book()
+    for number in range(OFFERS_MAX):
+        offer = samples.offer(sender=digest(f"node {number}"))
+        book.put_offer(BookOffer(digest(f"offer {number}"), offer, b""))
+    return book
+
+
+STEPS = tuple(PriceStep(price=price, lots=1) for price in (80_000, 80_000))
+
+OFFER_FAULTS: list[tuple[AdmissionReason, dict[str, Any]]] = [
+    (AdmissionReason.NOT_YET_VALID, {"valid_from_us": NOW_US + limits.CLOCK_SKEW_US + 1}),
+    (AdmissionReason.LIFE_TOO_LONG, {"expires_us": NOW_US + limits.OFFER_LIFE_US + 1}),
+    (AdmissionReason.WRONG_CURRENCY, {"currency": "CNY"}),
+    (AdmissionReason.UNKNOWN_MODEL, {"model": digest("unlisted")}),
+    (AdmissionReason.STEPS_NOT_RISING, {"steps": STEPS}),
+    (AdmissionReason.BAD_PAYMENT_TERMS, {"payment": ROOM_FOR_LESS}),
+]
+
+ORDER_FAULTS: list[tuple[AdmissionReason, dict[str, Any]]] = [
+    (AdmissionReason.REFUSED_MESSAGE, {"expires_us": NOW_US}),
+    (AdmissionReason.LIFE_TOO_LONG, {"award_life_us": 3_600 * SECOND + 1}),
+    (AdmissionReason.WRONG_CURRENCY, {"currency": "CNY"}),
+    (
+        AdmissionReason.UNKNOWN_MODEL,
+        {"models": (ModelLimit(model=digest("unlisted"), price=1),)},
+    ),
+    (AdmissionReason.BAD_PAYMENT_TERMS, {"payment": ROOM_FOR_LESS}),
+    (AdmissionReason.NOT_SUPPORTED, {"immediate": True}),
+]
+
+
+def merged(faults: list[tuple[AdmissionReason, dict[str, Any]]]) -> dict[str, Any]:
+    changes: dict[str, Any] = {}
+    for _, fault in faults:
+        changes |= fault
+    return changes
+
+
+class TestOffers:
+    def test_a_good_one_is_accepted(self) -> None:
+        assert judge_offer(offer_of(), RULES, Book(), NOW_US) == ACCEPTED
+
+    @pytest.mark.parametrize("number", range(len(OFFER_FAULTS)), ids=str)
+    def test_of_several_faults_the_first_reason_is_named(self, number: int) -> None:
+        reason, fault = OFFER_FAULTS[number]
+        for changes in (fault, merged(OFFER_FAULTS[number:])):
+            assert judged_offer(offer_of(**changes)) == (Decision.REJECT, reason)
+
+    def test_an_older_offer_is_ignored_whatever_else_is_wrong_with_it(self) -> None:
+        faults = merged([each for each in OFFER_FAULTS if "model" not in each[1]])
+        signed = offer_of(sequence=6, **faults)
+        older = (Decision.IGNORE, AdmissionReason.OLDER)
+        assert judged_offer(signed, book_with(offer_of(sequence=7))) == older
+        assert judged_offer(signed)[0] is Decision.REJECT
+
+    def test_the_same_again_is_known(self) -> None:
+        signed = offer_of()
+        known = (Decision.IGNORE, AdmissionReason.KNOWN)
+        assert judged_offer(signed, book_with(signed)) == known
+
+    def test_an_equal_sequence_is_older_and_a_higher_one_is_taken(self) -> None:
+        book = book_with(offer_of(sequence=7))
+        older = (Decision.IGNORE, AdmissionReason.OLDER)
+        assert judged_offer(offer_of(sequence=7, rate=401), book) == older
+        assert judged_offer(offer_of(sequence=8), book) == (Decision.ACCEPT, None)
+
+    def test_sequences_are_of_one_node_and_model(self) -> None:
+        book = book_with(offer_of(sequence=7))
+        other_model = offer_of(sequence=1, model=OTHER)
+        other_node = sign(samples.offer(sender=STRANGER.key, sequence=1), STRANGER)
+        for signed in (other_model, other_node):
+            assert judged_offer(signed, book) == (Decision.ACCEPT, None)
+
+    def test_the_bounds_themselves_are_allowed(self) -> None:
+        signed = offer_of(
+            valid_from_us=NOW_US + limits.CLOCK_SKEW_US,
+            expires_us=NOW_US + limits.OFFER_LIFE_US,
+            payment=PaymentTerms(voucher_interval=32, credit_window=32),
+        )
+        assert judged_offer(signed) == (Decision.ACCEPT, None)
+
+    @pytest.mark.parametrize("prices", [(5, 5), (5, 4), (4, 5, 5), (4, 6, 5)])
+    def test_steps_must_rise(self, prices: tuple[int, ...]) -> None:
+        steps = tuple(PriceStep(price=price, lots=1) for price in prices)
+        expected = (Decision.REJECT, AdmissionReason.STEPS_NOT_RISING)
+        assert judged_offer(offer_of(steps=steps)) == expected
+
+    def test_a_full_book_takes_renewals_only_and_this_is_judged_last(self) -> None:
+        book = full_book()
+        too_many = (Decision.REJECT, AdmissionReason.TOO_MANY)
+        assert judged_offer(offer_of(), book) == too_many
+        faulty = offer_of(payment=ROOM_FOR_LESS)
+        assert judged_offer(faulty, book)[1] is AdmissionReason.BAD_PAYMENT_TERMS
+        renewed = samples.offer(sender=digest("node 5"), sequence=8)
+        signed = Signed(renewed, digest("renewal"), b"", b"")
+        assert judged_offer(signed, book) == (Decision.ACCEPT, None)
+
+    def test_details_give_the_limit(self) -> None:
+        for fault, detail in (
+            ({"expires_us": NOW_US + limits.OFFER_LIFE_US + 1}, "600 s"),
+            ({"currency": "CNY"}, "USD"),
+            ({"model": digest("unlisted")}, digest("unlisted").hex()),
+        ):
+            verdict = judge_offer(offer_of(**fault), RULES, Book(), NOW_US)
+            assert detail in verdict.detail
+
+
+def judged(changes: dict[str, Any]) -> Verdict:
+    return judge_terms(samples.terms(**changes), BUYER.key, RULES, NOW_US)
+
+
+class TestOrders:
+    def test_good_terms_are_accepted(self) -> None:
+        assert judged({}) == ACCEPTED
+
+    @pytest.mark.parametrize("number", range(len(ORDER_FAULTS)), ids=str)
+    def test_of_several_faults_the_first_reason_is_named(self, number: int) -> None:
+        reason, fault = ORDER_FAULTS[number]
+        for changes in (fault, merged(ORDER_FAULTS[number:])):
+            verdict = judged(changes)
+            assert (verdict.decision, verdict.reason) == (Decision.REJECT, reason)
+
+    def test_reasons_are_listed_in_the_order_in_which_they_are_found(self) -> None:
+        for faults in (OFFER_FAULTS, ORDER_FAULTS):
+            reasons = [reason for reason, _ in faults]
+            assert reasons == sorted(reasons, key=REASONS.index)
+
+    @pytest.mark.parametrize(
+        ("changes", "detail"),
+        [
+            ({"expires_us": NOW_US + limits.ORDER_LIFE_US + 1}, "2592000 s"),
+            ({"award_life_us": 3_600 * SECOND + 1}, "3600 s"),
+        ],
+    )
+    def test_lives_have_limits_and_the_detail_gives_them(
+        self, changes: dict[str, Any], detail: str
+    ) -> None:
+        verdict = judged(changes)
+        assert verdict.reason is AdmissionReason.LIFE_TOO_LONG
+        assert detail in verdict.detail
+
+    def test_the_bounds_themselves_are_allowed(self) -> None:
+        assert judged({"expires_us": NOW_US + 1}) == ACCEPTED
+        assert judged({"expires_us": NOW_US + limits.ORDER_LIFE_US}) == ACCEPTED
+        assert judged({"award_life_us": 3_600 * SECOND}) == ACCEPTED
+        assert judged({"award_life_us": 1}) == ACCEPTED
+
+    def test_an_award_of_no_time_is_refused(self) -> None:
+        assert judged({"award_life_us": 0}).decision is Decision.REJECT
+
+    def test_every_model_must_be_listed(self) -> None:
+        models = tuple(ModelLimit(model=each, price=1) for each in (MODEL, digest("unlisted")))
+        verdict = judged({"models": models})
+        assert verdict.reason is AdmissionReason.UNKNOWN_MODEL
+        assert verdict.detail == digest("unlisted").hex()
+
+    @pytest.mark.parametrize(
+        ("feature", "value"),
+        [
+            ("immediate", True),
+            ("deadline_us", NOW_US + SECOND),
+            ("take_or_pay_ppm", 1),
+            ("package", digest("package")),
+            ("payer", STRANGER.key),
+        ],
+    )
+    def test_what_the_market_cannot_do_is_named(self, feature: str, value: object) -> None:
+        verdict = judged({feature: value})
+        assert verdict.decision is Decision.REJECT
+        assert (verdict.reason, verdict.detail) == (AdmissionReason.NOT_SUPPORTED, feature)
+
+    def test_all_that_the_market_cannot_do_is_named_at_once(self) -> None:
+        verdict = judged({"immediate": True, "take_or_pay_ppm": 5, "package": digest("package")})
+        assert verdict.detail == "immediate, take_or_pay_ppm, package"
+
+    def test_a_buyer_may_name_itself_as_payer(self) -> None:
+        assert judged({"payer": BUYER.key}) == ACCEPTED
+
+    def test_an_order_is_one_entry_under_its_own_id(self) -> None:
+        signed = sign(samples.order(), BUYER)
+        (entry,) = entries_of(signed)
+        assert (entry.id, entry.buyer, entry.lots) == (signed.id, BUYER.key, 5)
+        assert entry.terms == signed.message.terms
+        assert not entry.carried
+        assert entry.limit_price == 100_000, "the most of its models"
+
+
+def two_models(first: int, second: int) -> OrderTerms:
+    pairs = zip((MODEL, OTHER), (first, second), strict=True)
+    return samples.terms(models=tuple(ModelLimit(model=m, price=price) for m, price in pairs))
+
+
+def batch_of(rows: list[tuple[int, int, int]], *terms: OrderTerms) -> Signed[OrderBatch]:
+    return sign(samples.order_batch(rows, terms=terms or (samples.terms(),)), BUYER)
+
+
+class TestBatches:
+    def test_rows_are_orders_with_ids_of_their_own(self) -> None:
+        signed = batch_of([(0, 5, 90_000), (1, 7, 80_000), (0, 5, 90_000)], *[samples.terms()] * 2)
+        entries = entries_of_batch(signed)
+        assert [(each.lots, each.limit_price) for each in entries] == [
+            (5, 90_000),
+            (7, 80_000),
+            (5, 90_000),
+        ]
+        assert [each.buyer for each in entries] == [BUYER.key] * 3
+        assert [each.id for each in entries] == [row_id(signed.id, row) for row in range(3)]
+        assert len({signed.id, *(each.id for each in entries)}) == 4
+
+    def test_a_row_id_is_the_hash_of_batch_id_and_row(self) -> None:
+        batch = digest("batch")
+        assert row_id(batch, 258) == content_id(batch + b"\x02\x01\x00\x00")
+
+    def test_a_rows_price_moves_all_limit_prices_alike(self) -> None:
+        terms = two_models(100, 60)
+        entries = entries_of_batch(batch_of([(0, 1, 100), (0, 1, 130), (0, 1, 40)], terms))
+        prices = [[limit.price for limit in each.terms.models] for each in entries]
+        assert prices == [[100, 60], [130, 90], [40, 0]]
+
+    def test_nothing_but_the_prices_is_changed(self) -> None:
+        terms = samples.terms(limits=samples.all_limits(), all_or_none=True, rate=50)
+        (entry,) = entries_of_batch(batch_of([(0, 3, 5)], terms))
+        changed = {
+            name
+            for name in terms.__struct_fields__
+            if getattr(entry.terms, name) != getattr(terms, name)
+        }
+        assert changed == {"models"}
+
+    @pytest.mark.parametrize(
+        ("row", "problem"),
+        [
+            ((1, 5, 100), r"term_column\[1\] = 1, there are 1 terms"),
+            ((0, 0, 100), r"lots_column\[1\] = 0, allowed are 1 to 1000000"),
+            ((0, 1_000_001, 100), r"lots_column\[1\] = 1000001, allowed are 1 to 1000000"),
+            ((0, 5, -1), r"price_column\[1\] = -1 "),
+            ((0, 5, 10**12 + 1), r"price_column\[1\] = 1000000000001 "),
+            ((0, 5, 39), r"price_column\[1\] = 39 gives a limit price of -1"),
+        ],
+    )
+    def test_a_bad_value_names_column_row_and_limit(
+        self, row: tuple[int, int, int], problem: str
+    ) -> None:
+        signed = batch_of([(0, 5, 100), row], two_models(100, 60))
+        with pytest.raises(ValueError, match=f"^{problem}"):
+            entries_of_batch(signed)
+
+    @pytest.mark.parametrize("column", ["term_column", "lots_column", "price_column"])
+    @pytest.mark.parametrize("change", [lambda c: c + b"\0", lambda c: c[:-1], lambda c: c + c])
+    def test_columns_of_different_length_name_one_that_is_wrong(
+        self, column: str, change: Callable[[bytes], bytes]
+    ) -> None:
+        whole = samples.order_batch()
+        changed = msgspec.structs.replace(whole, **{column: change(getattr(whole, column))})
+        with pytest.raises(ValueError, match=r"^(term|lots|price)_column: \d+ bytes where \d+ "):
+            entries_of_batch(sign(changed, BUYER))
+
+    @given(
+        rows=st.lists(
+            st.tuples(st.integers(0, 1), st.integers(1, 10**6), st.integers(60, 10**12 - 60)),
+            min_size=1,
+            max_size=20,
+        )
+    )
+    def test_columns_come_back_as_they_were_packed(self, rows: list[tuple[int, int, int]]) -> None:
+        term_column, lots_column, price_column = pack_columns(rows)
+        assert [len(term_column), len(lots_column), len(price_column)] == [
+            2 * len(rows),
+            4 * len(rows),
+            8 * len(rows),
+        ]
+        terms = (two_models(100, 60), two_models(60, 100))
+        entries = entries_of_batch(batch_of(rows, *terms))
+        found = [(entry.lots, entry.terms.models[0].price) for entry in entries]
+        assert found == [(lots, price) for _, lots, price in rows]
+        apart = [entry.terms.models[1].price - entry.terms.models[0].price for entry in entries]
+        assert apart == [-40 if term == 0 else 40 for term, _, _ in rows]

@@ -1,0 +1,196 @@
+"""The operator's commands: what they print, and that what they refuse names the field."""
+
+import json
+import sqlite3
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from swatow_market.commands import app
+from swatow_protocol.errors import ConfigError, InvalidValue
+from tests.support.samples import BUYER, STRANGER
+
+KEY = BUYER.key.hex()
+
+Run = Any
+"""run(*words) -> what was printed."""
+
+
+@pytest.fixture
+def run(tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> Run:
+    """Run a command in a directory of this test's own, and return what it printed."""
+    home = tmp_path / "market"
+    home.mkdir()
+    monkeypatch.setenv("SWATOW_MARKET_DIRECTORY", str(home))
+
+    def run(*words: str) -> str:
+        app(words, result_action="return_value", exit_on_error=False, print_error=False)
+        printed = capsys.readouterr()
+        assert printed.err == ""
+        return printed.out
+
+    return run
+
+
+@pytest.fixture
+def home(tmp_path: Path) -> Path:
+    return tmp_path / "market"
+
+
+class TestDeposit:
+    def test_says_what_was_credited_to_whom(self, run: Run) -> None:
+        assert run("deposit", KEY, "5.00") == f"credited 5.00 USD to {KEY}\n"
+
+    def test_with_a_reference_is_made_once(self, run: Run) -> None:
+        run("deposit", KEY, "5.00", "--reference", "invoice-17")
+        again = run("deposit", KEY, "5.00", "--reference", "invoice-17")
+        assert again == "reference invoice-17 was credited before; nothing changed\n"
+        assert books(run)["cash_nanos"] == 5_000_000_000
+
+    def test_without_a_reference_is_made_each_time(self, run: Run) -> None:
+        run("deposit", KEY, "5.00")
+        run("deposit", KEY, "5.00")
+        assert books(run)["cash_nanos"] == 10_000_000_000
+
+    def test_prints_json_for_programs(self, run: Run) -> None:
+        words = ("deposit", KEY, "0.08", "--reference", "a", "--json")
+        told = {"buyer": KEY, "amount_nanos": 80_000_000}
+        assert json.loads(run(*words)) == {"credited": True, **told}
+        assert json.loads(run(*words)) == {"credited": False, **told}
+
+    @pytest.mark.parametrize(
+        ("buyer", "amount", "field"),
+        [
+            ("zz", "5", "buyer"),
+            (KEY[:-2], "5", "buyer"),
+            (KEY[:-1], "5", "buyer"),
+            (KEY + "00", "5", "buyer"),
+            ("", "5", "buyer"),
+            (KEY, "five", "amount"),
+            (KEY, "0", "amount"),
+            (KEY, "-5", "amount"),
+            (KEY, "1e-10", "amount"),
+            (KEY, "nan", "amount"),
+            (KEY, "inf", "amount"),
+            (KEY, "", "amount"),
+            (KEY, "99999999999", "amount"),
+        ],
+    )
+    def test_a_refusal_names_the_field(self, run: Run, buyer: str, amount: str, field: str) -> None:
+        with pytest.raises(InvalidValue) as refused:
+            run("deposit", buyer, amount)
+        assert refused.value.field == field
+
+    def test_a_key_may_be_written_in_capitals(self, run: Run) -> None:
+        run("deposit", KEY.upper(), "5")
+        assert f"buyer:{KEY}" in {line["account"] for line in books(run)["accounts"]}
+
+    def test_the_smallest_deposit_is_a_setting(self, run: Run, home: Path) -> None:
+        (home / "config.toml").write_text('deposit_min = "2"')
+        with pytest.raises(InvalidValue, match=r"amount: the smallest deposit is 2\.00"):
+            run("deposit", KEY, "1.99")
+        run("deposit", KEY, "2")
+
+    def test_a_setting_that_cannot_be_used_is_named(self, run: Run, home: Path) -> None:
+        (home / "config.toml").write_text("fee_ppm = 1_000_001\ncolour = 'red'")
+        with pytest.raises(ConfigError, match=r"(?s)fee_ppm.*colour|colour.*fee_ppm"):
+            run("deposit", KEY, "5")
+
+
+def books(run: Run) -> dict[str, Any]:
+    read: dict[str, Any] = json.loads(run("accounts", "--json"))
+    return read
+
+
+class TestAccounts:
+    def test_prints_json_for_programs(self, run: Run) -> None:
+        run("deposit", KEY, "5.00")
+        run("deposit", STRANGER.key.hex(), "0.000000001")
+        assert books(run) == {
+            "currency": "USD",
+            "accounts": sorted(
+                [
+                    {"account": "cash", "balance_nanos": 5_000_000_001, "held_nanos": 0},
+                    {"account": f"buyer:{KEY}", "balance_nanos": 5_000_000_000, "held_nanos": 0},
+                    {
+                        "account": f"buyer:{STRANGER.key.hex()}",
+                        "balance_nanos": 1,
+                        "held_nanos": 0,
+                    },
+                ],
+                key=lambda line: str(line["account"]),
+            ),
+            "cash_nanos": 5_000_000_001,
+            "claims_nanos": 5_000_000_001,
+        }
+
+    def test_prints_lines_with_tabs_where_nobody_watches(self, run: Run) -> None:
+        run("deposit", KEY, "5.00")
+        assert run("accounts").splitlines() == [
+            "account\tbalance\tof it held",
+            f"buyer:{KEY}\t5.00\t0.00",
+            "cash\t5.00\t0.00",
+            "cash 5.00 = all others 5.00",
+        ]
+
+    def test_fails_where_they_do_not_add_up(
+        self, run: Run, home: Path, capsys: pytest.CaptureFixture[str]
+    ) -> None:
+        run("deposit", KEY, "5.00")
+        connection = sqlite3.connect(home / "market.sqlite")
+        connection.execute("UPDATE accounts SET credits = credits + 1 WHERE kind = 'buyer'")
+        connection.commit()
+        connection.close()
+        with pytest.raises(SystemExit) as left:
+            run("accounts")
+        assert left.value.code == 1
+        assert "cash 5.00 but all others 5.000000001" in capsys.readouterr().err
+
+    def test_of_a_market_that_has_never_run_are_none(self, run: Run) -> None:
+        read = books(run)
+        assert (read["accounts"], read["cash_nanos"], read["claims_nanos"]) == ([], 0, 0)
+
+
+class TestModels:
+    def test_prints_json_for_programs(self, run: Run) -> None:
+        (model,) = json.loads(run("models", "--json"))["models"]
+        assert model["name"] == "smollm2-135m-instruct-q4_1"
+        assert (model["prompt_weight"], model["cached_weight"]) == (250, 50)
+        assert len(bytes.fromhex(model["weights_sha256"])) == 32
+
+    def test_prints_lines_with_tabs_where_nobody_watches(self, run: Run) -> None:
+        heads, line = (row.split("\t") for row in run("models").splitlines())
+        assert dict(zip(heads, line, strict=True)) == {
+            "model": "smollm2-135m-instruct-q4_1",
+            "precision": "q4_1",
+            "context": "4096",
+            "weight prompt / cached": "0.25 / 0.05",
+            "weights sha256": "b179c9523d0e6a0f",
+        }
+
+    def test_includes_the_files_of_the_directory(self, run: Run, home: Path) -> None:
+        (home / "models").mkdir()
+        text = "\n".join(
+            (
+                'name = "mine"',
+                f'weights_sha256 = "{"ab" * 32}"',
+                'precision = "fp8"',
+                "context_tokens = 10",
+                "prompt_weight = 1000",
+                "cached_weight = 0",
+                'services = ["chat"]',
+            )
+        )
+        (home / "models" / "mine.toml").write_text(text)
+        read = json.loads(run("models", "--json"))["models"]
+        assert {model["name"] for model in read} == {"mine", "smollm2-135m-instruct-q4_1"}
+        (mine,) = [model for model in read if model["name"] == "mine"]
+        assert mine["template_sha256"] is None
+        assert "mine\tfp8\t10\t1 / 0\t" in run("models")
+
+    def test_a_bad_file_is_named(self, run: Run, home: Path) -> None:
+        (home / "models").mkdir()
+        (home / "models" / "mine.toml").write_text("no TOML")
+        with pytest.raises(ConfigError, match=r"mine\.toml"):
+            run("models")

@@ -1,0 +1,102 @@
+"""Batches on a market without a network: many orders under one signature, all or none of them."""
+
+from swatow_market.exchange.admission import ACCEPTED, row_id
+from swatow_protocol import codec, limits
+from swatow_protocol.messages import Attributes
+from swatow_protocol.messages.answers import AdmissionReason, LimitName, OrderState
+from tests.support.market_world import UNIT, World
+from tests.support.samples import BUYER
+
+
+async def test_a_thousand_orders_are_taken_in_cleared_and_told(world: World) -> None:
+    """Forty of them can pay; each of the thousand is told what the round did to it."""
+    await world.deposit(UNIT)
+    await world.supply((80_000, 60), (90_000, 1_000))
+    signed = world.batch([(0, 1 + row % 7, 100_000 if row < 40 else 9) for row in range(1_000)])
+    rows = [row_id(signed.id, row) for row in range(1_000)]
+    placed = await world.send(signed)
+    assert {event.verdict for event in placed.events} == {ACCEPTED}
+    assert [event.order for event in placed.events] == rows
+    dear = sum(1 + row % 7 for row in range(40))
+    cheap = sum(1 + row % 7 for row in range(40, 1_000))
+    assert await world.money(BUYER) == (
+        UNIT - dear * 100_000 - cheap * 9,
+        dear * 100_000 + cheap * 9,
+    )
+    await world.round()
+    news = {event.order: event for event in await placed.next()}
+    assert set(news) == set(rows)
+    assert {news[row].state for row in rows[:40]} == {OrderState.FILLED}
+    assert {news[row].unmet for row in rows[40:]} == {(LimitName.PRICE,)}
+    assert (await world.money(BUYER))[1] == dear * 90_000 + cheap * 9
+
+
+async def test_news_of_a_batch_fits_the_messages_that_carry_it(world: World) -> None:
+    """Each message of the stream is one gRPC message of at most FRAME_BYTES_MAX. This offer
+    is a long one, as the protocol allows; every award brings its offer along."""
+    names = tuple(f"{number:02}{'x' * 90}" for number in range(limits.LIST_ITEMS_MAX))
+    stated = Attributes(features=names, corridors=names)
+    await world.deposit(UNIT)
+    await world.supply((80_000, 1_000_000), attributes=stated)
+    stream = world.market.place_orders(world.batch([(0, 1, 100_000)] * 100).envelope)
+    sizes = [len(codec.encode(await anext(stream)))]
+    await world.round()
+    sizes += [len(codec.encode(events)) async for events in stream]
+    assert max(sizes) <= limits.FRAME_BYTES_MAX
+
+
+async def test_all_of_it_is_taken_in_or_nothing(world: World) -> None:
+    await world.deposit(299_999)
+    reason, _ = await world.refused(world.batch([(0, 1, 100_000)] * 3))
+    assert reason is AdmissionReason.INSUFFICIENT_FUNDS
+    for rows in ([(0, 1, 100_000), (0, 0, 100_000)], [(0, 1, 100_000), (7, 1, 100_000)]):
+        reason, detail = await world.refused(world.batch(rows))
+        assert reason is AdmissionReason.BAD_COLUMNS
+        assert "[1]" in detail
+    assert world.rows("SELECT * FROM orders") == []
+    assert await world.money(BUYER) == (299_999, 0)
+
+
+async def test_one_bad_set_of_terms_rejects_the_batch(world: World) -> None:
+    await world.deposit(UNIT)
+    terms = (world.terms(), world.terms(currency="CNY"))
+    reason, _ = await world.refused(world.batch([(0, 1, 100_000)], terms=terms))
+    assert reason is AdmissionReason.WRONG_CURRENCY
+
+
+async def test_more_than_a_buyer_may_have_open_is_too_many(world: World) -> None:
+    await world.deposit(UNIT)
+    reason, detail = await world.refused(world.batch([(0, 1, 1)] * 1_001))
+    assert (reason, detail) == (AdmissionReason.TOO_MANY, "1000 open orders")
+
+
+async def test_sent_twice_it_is_placed_once(world: World) -> None:
+    await world.deposit(UNIT)
+    first = await world.send(world.batch([(0, 2, 100_000)] * 3))
+    again = await world.send(first.signed)
+    assert {event.verdict.reason for event in again.events if event.verdict} == {
+        AdmissionReason.KNOWN
+    }
+    assert {event.order for event in again.events} == {event.order for event in first.events}
+    assert await world.money(BUYER) == (UNIT - 600_000, 600_000)
+
+
+async def test_rows_end_one_by_one_and_the_stream_with_the_last(world: World) -> None:
+    await world.deposit(UNIT)
+    placed = await world.send(world.batch([(0, 2, 100_000), (0, 2, 90_000), (0, 2, 1)]))
+    await world.supply((80_000, 3))
+    await world.round()
+    states = {event.order: event.state for event in await placed.next()}
+    rows = [row_id(placed.id, row) for row in range(3)]
+    assert [states[row] for row in rows] == [
+        OrderState.FILLED,
+        OrderState.OPEN,
+        OrderState.OPEN,
+    ]
+    await world.cancel(rows[1])
+    (event,) = await placed.next()
+    assert (event.order, event.state) == (rows[1], OrderState.CANCELLED)
+    world.clock.advance(10)
+    await world.round()
+    (event,) = await placed.rest()
+    assert (event.order, event.state) == (rows[2], OrderState.EXPIRED)

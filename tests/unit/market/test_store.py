@@ -1,0 +1,214 @@
+"""Queries on orders, awards and rounds, each on a database of its own."""
+
+from typing import Any
+
+import pytest
+from sqlalchemy.exc import IntegrityError
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from swatow_market.ledger.database import Database
+from swatow_market.service import store
+from swatow_protocol.messages.answers import OrderState
+from tests.support import samples
+from tests.support.market_books import MODEL, OTHER, demand
+from tests.support.samples import BUYER, NODE, NOW_US, SECOND, STRANGER, digest
+
+MESSAGE = digest("message")
+
+
+async def with_message(connection: AsyncConnection) -> None:
+    assert await store.add_message(connection, MESSAGE, "order", b"envelope", NOW_US)
+
+
+def award_row(name: str, **changes: Any) -> dict[str, Any]:
+    return {
+        "id": digest(name),
+        "order_id": demand("1", 5, 8).id,
+        "buyer": BUYER.key,
+        "node": NODE.key,
+        "model": MODEL,
+        "lots": 5,
+        "expires_us": NOW_US + SECOND,
+        "settle_by_us": NOW_US + 2 * SECOND,
+        "envelope": b"award",
+        "offer_envelope": b"offer",
+        "standard_tokens": 0,
+        "voucher": None,
+        "closed": False,
+        **changes,
+    }
+
+
+@pytest.fixture
+async def stored(database: Database) -> Database:
+    """Hold one open order, to which awards may belong."""
+    async with database.writing() as connection:
+        await with_message(connection)
+        await store.add_orders(connection, MESSAGE, [demand("1", 5, 8)])
+    return database
+
+
+class TestLeaders:
+    async def test_epochs_grow_and_round_numbers_start_again(self, database: Database) -> None:
+        async with database.writing() as connection:
+            assert await store.last_round(connection, "main") == 0
+            assert await store.take_lead(connection, "main") == 1
+            assert [await store.begin_round(connection, "main", 1) for _ in range(3)] == [1, 2, 3]
+            assert await store.last_round(connection, "main") == 3
+            assert await store.take_lead(connection, "main") == 2
+            assert await store.last_round(connection, "main") == 0
+            assert await store.begin_round(connection, "main", 2) == 1
+
+    async def test_an_epoch_that_is_over_or_never_was_begins_no_round(
+        self, database: Database
+    ) -> None:
+        async with database.writing() as connection:
+            await store.take_lead(connection, "main")
+            await store.take_lead(connection, "main")
+            assert await store.begin_round(connection, "main", 1) is None
+            assert await store.begin_round(connection, "main", 3) is None
+            assert await store.begin_round(connection, "other", 1) is None
+            assert await store.last_round(connection, "main") == 0
+
+    async def test_shards_are_led_apart(self, database: Database) -> None:
+        async with database.writing() as connection:
+            for expected in (1, 2):
+                assert await store.take_lead(connection, "main") == expected
+            assert await store.take_lead(connection, "other") == 1
+
+    async def test_a_round_is_recorded_once(self, database: Database) -> None:
+        row = {"shard": "main", "epoch": 1, "number": 1, "closed_us": NOW_US, "salt": b"s" * 32}
+        row |= {"orders": 1, "lots": 2, "welfare": 3}
+        async with database.writing() as connection:
+            await store.add_round(connection, row)
+            await store.add_round(connection, {**row, "number": 2})
+        with pytest.raises(IntegrityError, match="UNIQUE"):
+            async with database.writing() as connection:
+                await store.add_round(connection, row)
+
+
+class TestMessages:
+    async def test_are_kept_once_as_they_first_came(self, database: Database) -> None:
+        async with database.writing() as connection:
+            assert not await store.has_message(connection, MESSAGE)
+            assert await store.add_message(connection, MESSAGE, "order", b"first", NOW_US)
+            assert not await store.add_message(connection, MESSAGE, "order", b"second", NOW_US + 1)
+            assert await store.has_message(connection, MESSAGE)
+            rows = (await connection.exec_driver_sql("SELECT envelope FROM messages")).all()
+        assert rows == [(b"first",)]
+
+
+class TestOrders:
+    async def test_come_back_as_the_book_holds_them(self, database: Database) -> None:
+        limited = demand("2", 7, models={MODEL: 9, OTHER: 6}, limits=samples.all_limits(), rate=5)
+        entries = [demand("1", 5, 8, all_or_none=True), limited]
+        async with database.writing() as connection:
+            await with_message(connection)
+            await store.add_orders(connection, MESSAGE, entries)
+            found = await store.open_orders(connection)
+        assert sorted(found, key=lambda each: each.id) == sorted(entries, key=lambda each: each.id)
+
+    async def test_what_is_left_of_them_is_carried(self, stored: Database) -> None:
+        order = demand("1", 5, 8)
+        async with stored.writing() as connection:
+            await store.update_order(connection, order.id, lots_open=2, state=OrderState.OPEN)
+            (found,) = await store.open_orders(connection)
+            (row,) = await store.read_orders(connection, [order.id, digest("none")])
+        assert (found.lots, found.carried) == (2, True)
+        assert (row["lots"], row["lots_open"], row["expires_us"]) == (5, 2, order.terms.expires_us)
+
+    async def test_those_that_have_ended_are_not_open(self, stored: Database) -> None:
+        order = demand("1", 5, 8)
+        for state, lots in (
+            (OrderState.FILLED, 0),
+            (OrderState.EXPIRED, 5),
+            (OrderState.CANCELLED, 2),
+        ):
+            async with stored.writing() as connection:
+                await store.update_order(connection, order.id, lots_open=lots, state=state)
+                assert await store.open_orders(connection) == []
+                (row,) = await store.read_orders(connection, [order.id])
+                assert row["state"] == state
+
+    @pytest.mark.parametrize(
+        ("lots_open", "state", "constraint"),
+        [
+            (6, OrderState.OPEN, "lots_open"),
+            (-1, OrderState.OPEN, "lots_open"),
+            (1, OrderState.FILLED, "filled_is_filled"),
+        ],
+    )
+    async def test_the_database_refuses_what_cannot_be(
+        self, stored: Database, lots_open: int, state: OrderState, constraint: str
+    ) -> None:
+        with pytest.raises(IntegrityError, match=constraint):
+            async with stored.writing() as connection:
+                await store.update_order(
+                    connection, demand("1", 5, 8).id, lots_open=lots_open, state=state
+                )
+
+
+class TestAwards:
+    async def test_lots_out_are_those_of_usable_awards_rounded_up(self, stored: Database) -> None:
+        rows = [
+            award_row("fresh", lots=5),
+            award_row("begun", lots=5, standard_tokens=1),
+            award_row("one lot used", lots=5, standard_tokens=1_000),
+            award_row("nearly two", lots=5, standard_tokens=1_999),
+            award_row("used up", lots=5, standard_tokens=5_000),
+            award_row("closed", lots=5, closed=True),
+            award_row("past", lots=5, expires_us=NOW_US),
+            award_row("other model", lots=3, model=OTHER),
+            award_row("other node", lots=2, node=STRANGER.key),
+        ]
+        async with stored.writing() as connection:
+            for row in rows:
+                await store.add_award(connection, row)
+            assert await store.lots_out(connection, NOW_US) == {
+                (NODE.key, MODEL): 5 + 5 + 4 + 4 + 0,
+                (NODE.key, OTHER): 3,
+                (STRANGER.key, MODEL): 2,
+            }
+
+    async def test_awards_end_when_their_time_for_vouchers_is_over(self, stored: Database) -> None:
+        rows = [
+            award_row("over", settle_by_us=NOW_US),
+            award_row("not yet", settle_by_us=NOW_US + 1),
+            award_row("closed", settle_by_us=NOW_US, closed=True),
+        ]
+        async with stored.writing() as connection:
+            for row in rows:
+                await store.add_award(connection, row)
+            assert await store.ended_awards(connection, NOW_US) == [digest("over")]
+            await store.close_award(connection, digest("over"))
+            assert await store.ended_awards(connection, NOW_US) == []
+
+    async def test_what_is_redeemed_is_written_with_its_voucher(self, stored: Database) -> None:
+        async with stored.writing() as connection:
+            await store.add_award(connection, award_row("award"))
+            await store.redeem_award(connection, digest("award"), 1_234, b"voucher")
+            row = await store.read_award(connection, digest("award"))
+            assert row is not None
+            assert (row["standard_tokens"], row["voucher"], row["closed"]) == (
+                1_234,
+                b"voucher",
+                False,
+            )
+            assert await store.read_award(connection, digest("none")) is None
+
+    async def test_no_award_is_redeemed_beyond_its_lots(self, stored: Database) -> None:
+        async with stored.writing() as connection:
+            await store.add_award(connection, award_row("award"))
+            await store.redeem_award(connection, digest("award"), 5_000, None)
+        with pytest.raises(IntegrityError, match="standard_tokens"):
+            async with stored.writing() as connection:
+                await store.redeem_award(connection, digest("award"), 5_001, None)
+
+    async def test_awards_of_an_order_are_found_by_id(self, stored: Database) -> None:
+        names = sorted(("a", "b", "c"), key=digest)
+        async with stored.writing() as connection:
+            for name in ("b", "c", "a"):
+                await store.add_award(connection, award_row(name))
+            found = await store.awards_of(connection, [demand("1", 5, 8).id])
+            assert [row["id"] for row in found] == [digest(name) for name in names]
+            assert await store.awards_of(connection, [digest("none")]) == []
