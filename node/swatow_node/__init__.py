@@ -1,0 +1,1 @@
+"""The node: one seller's daemon beside its inference engine."""

@@ -1,0 +1,1 @@
+"""Inference engines: one interface (engine.py), one file for each kind."""
