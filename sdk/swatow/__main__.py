@@ -1,0 +1,5 @@
+"""`python -m swatow` is the `swatow` command."""
+
+from swatow._cli import main
+
+main()

@@ -1,0 +1,17 @@
+"""The commands of a buyer. Each module has a few; heavy imports stay inside them."""
+
+from importlib.metadata import version as distribution_version
+
+from cyclopts import App
+
+from swatow._commands.local import config, keys, version
+from swatow._commands.serve import gateway
+from swatow._commands.trade import chat, order, wallet
+
+app = App(
+    name="swatow",
+    help="An open exchange for inference tokens.",
+    version=lambda: distribution_version("swatow"),
+)
+for command in (chat, order, wallet, gateway, keys, config, version):
+    app.command(command)

@@ -1,0 +1,241 @@
+"""`swatow chat`, `order` and `wallet`: buying, and what came of it."""
+
+import asyncio
+import sys
+from typing import TYPE_CHECKING
+
+from swatow._commands.common import (
+    DEFAULT_MODEL,
+    NO_LIMIT_FLAGS,
+    Directory,
+    Json,
+    clock_time,
+    open_client,
+    waiting,
+)
+from swatow._limit_flags import LimitFlags
+
+if TYPE_CHECKING:
+    from swatow._answers import JobReceipt
+    from swatow_protocol.shell.terminal import Terminal
+
+
+def chat(
+    prompt: str | None = None,
+    *,
+    model: str = DEFAULT_MODEL,
+    max_price: str | None = None,
+    system: str = "You are a helpful assistant.",
+    max_tokens: int | None = None,
+    temperature: float | None = None,
+    award: str | None = None,
+    market: str | None = None,
+    directory: Directory = None,
+    json: Json = False,
+    limits: LimitFlags = NO_LIMIT_FLAGS,
+) -> None:
+    """Buy one answer and stream it to the terminal; its receipt follows.
+
+    Example: swatow chat "What is the capital of France?" --max-price 0.20
+
+    Example: echo "Sum up: ..." | swatow chat --jurisdictions sg --json
+
+    Parameters
+    ----------
+    prompt
+        The question; read from standard input if it is not given.
+    model
+        Name of the model, as the market lists it.
+    max_price
+        Most that is paid for a million standard tokens; else from the settings.
+    system
+        Instruction that precedes the question.
+    max_tokens
+        Longest answer.
+    temperature
+        0 gives the likeliest answer every time.
+    award
+        Draw on this award of the wallet, by the first digits of its id.
+    market
+        KEY@host:port; else from the settings.
+    directory
+        The wallet. [~/.swatow/buyer]
+    """
+    from swatow_protocol.shell.terminal import Terminal
+
+    question = prompt if prompt is not None else sys.stdin.read()
+    request: dict[str, object] = {
+        "messages": [
+            {"role": "system", "content": system},
+            {"role": "user", "content": question},
+        ]
+    }
+    options = {"max_tokens": max_tokens, "temperature": temperature}
+    request |= {name: value for name, value in options.items() if value is not None}
+    terminal = Terminal(as_json=json)
+
+    async def run() -> None:
+        client = open_client(market, directory, max_price)
+        try:
+            with waiting(terminal, "ordering"):
+                if award is not None:
+                    stream = await (await client.award(award)).run(request)
+                else:
+                    stream = await client.run(request, model=model, limits=limits.limits())
+            async with stream:
+                async for piece in stream:
+                    if not json:
+                        terminal.text(piece.text, end="")
+            if json:
+                receipt = stream.receipt
+                terminal.data(
+                    {"text": stream.text, "receipt": receipt.as_dict() if receipt else None}
+                )
+            else:
+                terminal.text("")
+                if stream.receipt is not None:
+                    _show_receipt(terminal, stream.receipt)
+        finally:
+            await client.aclose(release=award is None)
+
+    asyncio.run(run())
+
+
+def order(
+    *,
+    lots: int = 1,
+    model: str = DEFAULT_MODEL,
+    max_price: str | None = None,
+    market: str | None = None,
+    directory: Directory = None,
+    json: Json = False,
+    limits: LimitFlags = NO_LIMIT_FLAGS,
+) -> None:
+    """Buy lots of a model, to be drawn upon later.
+
+    Example: swatow order --lots 10 --max-price 0.20 --zones cn-gd
+
+    A lot is 1,000 standard tokens. What is not used when the award ends is not paid for.
+
+    Parameters
+    ----------
+    lots
+        How many.
+    model
+        Name of the model, as the market lists it.
+    max_price
+        Most that is paid for a million standard tokens; else from the settings.
+    market
+        KEY@host:port; else from the settings.
+    directory
+        The wallet. [~/.swatow/buyer]
+    """
+    from swatow_protocol.shell.terminal import Terminal
+    from swatow_protocol.units import format_price
+
+    terminal = Terminal(as_json=json)
+
+    async def run() -> None:
+        client = open_client(market, directory, max_price)
+        try:
+            with waiting(terminal, "ordering"):
+                awards = await client.order(model=model, lots=lots, limits=limits.limits())
+        finally:
+            await client.aclose(release=False)
+        if json:
+            fields = ("id", "model", "node", "zone", "lots", "price", "currency", "expires_us")
+            terminal.data(
+                {"awards": [{name: getattr(each, name) for name in fields} for each in awards]}
+            )
+            return
+        rows = [
+            (
+                each.id[:16],
+                str(each.lots),
+                f"{format_price(each.price)} {each.currency}",
+                each.zone,
+                each.node[:16],
+                clock_time(each.expires_us),
+            )
+            for each in awards
+        ]
+        heads = ("award", "lots", "price a million", "zone", "node", "until")
+        terminal.table("Awards", heads, rows)
+        terminal.note(f"draw on it: swatow chat --award {awards[0].id[:16]} ...")
+
+    asyncio.run(run())
+
+
+def wallet(
+    *,
+    receipts: int = 5,
+    market: str | None = None,
+    directory: Directory = None,
+    json: Json = False,
+) -> None:
+    """Show the balance in the market and the latest receipts.
+
+    Example: swatow wallet --receipts 20
+
+    Parameters
+    ----------
+    receipts
+        How many of the latest receipts.
+    market
+        KEY@host:port; else from the settings.
+    directory
+        The wallet. [~/.swatow/buyer]
+    """
+    from swatow._statement import read_receipts
+    from swatow_protocol.shell.terminal import Terminal
+    from swatow_protocol.units import format_money
+
+    terminal = Terminal(as_json=json)
+
+    async def run() -> None:
+        client = open_client(market, directory, None)
+        try:
+            account = await client.account()
+            names = {signed.id: name for name, signed in (await client.catalogue()).models.items()}
+        finally:
+            await client.aclose()
+        kept = read_receipts(client.wallet, receipts, client.settings.network, names)
+        if json:
+            balance = (
+                {"balance_nanos": account.balance, "held_nanos": account.held} if account else {}
+            )
+            terminal.data({"key": client.key, **balance, "receipts": kept})
+            return
+        money = [("key", client.key)]
+        if account is not None:
+            money += [
+                ("balance", f"{format_money(account.balance)} {account.currency}"),
+                ("held for orders and awards", f"{format_money(account.held)} {account.currency}"),
+            ]
+        else:
+            money.append(("balance", "no account yet: the market's operator credits deposits"))
+        terminal.facts("Wallet", money)
+        if kept:
+            heads = ("closed", "model", "tokens in", "out", "cost", "signed by both")
+            rows = [
+                (
+                    clock_time(each["closed_us"]),
+                    str(each["model"]),
+                    str(each["prompt_tokens"]),
+                    str(each["output_tokens"]),
+                    f"{format_money(each['cost'])} {each['currency']}",
+                    "yes" if each["countersigned"] else "no",
+                )
+                for each in kept
+            ]
+            terminal.table("Receipts", heads, rows)
+
+    asyncio.run(run())
+
+
+def _show_receipt(terminal: "Terminal", receipt: "JobReceipt") -> None:
+    if terminal.watched:
+        terminal.facts("Receipt", receipt.rows())
+    else:  # standard output is for the answer alone
+        for name, value in receipt.rows():
+            terminal.note(f"{name}: {value}")

@@ -1,0 +1,234 @@
+"""The buyer's line to a market: terms and models, orders and their news, accounts.
+
+Everything that comes back is verified here; what leaves this module was signed by whom it should
+be signed by.
+"""
+
+import asyncio
+from collections.abc import AsyncGenerator, Callable
+from dataclasses import dataclass
+from typing import TypeVar
+
+from swatow._awards import HeldAward
+from swatow._wallet import Wallet
+from swatow.errors import InvalidValue, MarketError, NetworkError
+from swatow_protocol.carriers.grpc.connection import connect
+from swatow_protocol.carriers.grpc.market import MarketClient
+from swatow_protocol.envelope import Signed, sign, verify
+from swatow_protocol.errors import MessageRefused, RemoteError
+from swatow_protocol.messages import (
+    Award,
+    MarketTerms,
+    Message,
+    Model,
+    Offer,
+    Order,
+    Query,
+    Subject,
+)
+from swatow_protocol.messages.answers import Granted, OrderEvent, QueryAnswer
+
+M = TypeVar("M", bound=Message)
+
+RETRY_S = 0.5
+"""Pause before an order whose answer was lost is asked about again."""
+
+
+@dataclass(frozen=True, slots=True)
+class Catalogue:
+    """What a market trades."""
+
+    terms: MarketTerms
+    models: dict[str, Signed[Model]]
+    """By name."""
+
+    def model(self, name: str) -> Signed[Model]:
+        """Return the model that is listed under `name`.
+
+        Raises:
+            InvalidValue: none is.
+        """
+        if name not in self.models:
+            listed = ", ".join(sorted(self.models)) or "none"
+            raise InvalidValue("model", f"the market does not list {name!r}; it lists: {listed}")
+        return self.models[name]
+
+
+class MarketLine:
+    """Calls to one market, over one connection that is made when it is needed."""
+
+    def __init__(
+        self,
+        *,
+        market: bytes,
+        address: str,
+        network: str,
+        wallet: Wallet,
+        now_us: Callable[[], int],
+        random_bytes: Callable[[int], bytes],
+    ) -> None:
+        self.market = market
+        self.network = network
+        self._address = address
+        self._wallet = wallet
+        self._now_us = now_us
+        self._random_bytes = random_bytes
+        self._client: MarketClient | None = None
+        self._catalogue: Catalogue | None = None
+        self._connecting = asyncio.Lock()
+
+    async def catalogue(self) -> Catalogue:
+        """Return what the market trades; asked once.
+
+        Raises:
+            MarketError: whoever answers is not this market.
+            NetworkError: nobody answers.
+        """
+        if self._catalogue is None:
+            client = await self._connected()
+            try:
+                found = await client.catalogue()
+                terms = self._verified(found.terms, MarketTerms)
+                models = [self._verified(each, Model) for each in found.models]
+            except RemoteError as error:
+                raise MarketError(str(error)) from None
+            self._catalogue = Catalogue(
+                terms.message, {signed.message.name: signed for signed in models}
+            )
+        return self._catalogue
+
+    async def offers(self) -> list[Signed[Offer]]:
+        """Return the live offers that are really their nodes'. Errors as in `catalogue`."""
+        client = await self._connected()
+        try:
+            found = await client.list_offers()
+        except RemoteError as error:
+            raise MarketError(str(error)) from None
+        offers = []
+        for envelope in found.offers:
+            try:
+                offers.append(verify(envelope, Offer, network=self.network, now_us=self._now_us()))
+            except MessageRefused:
+                continue  # it has expired on the way, or the market made it up
+        return offers
+
+    async def place(self, order: Signed[Order]) -> AsyncGenerator[OrderEvent, None]:
+        """Send an order and yield its news until it has ended.
+
+        The order is in the wallet before it is sent. When the connection breaks, the same order is
+        sent again, which asks for its news: it cannot be placed twice.
+
+        Raises:
+            NetworkError: no connection to the market until the order has expired.
+            MarketError: the market does not keep to the protocol.
+        """
+        await asyncio.to_thread(
+            self._wallet.keep_order, order.id, order.envelope, order.message.issued_us
+        )
+        sent = False
+        while not sent:
+            try:
+                client = await self._connected()
+                async for events in client.place_orders(order.envelope):
+                    for event in events.events:
+                        if event.order == order.id:
+                            yield event
+                sent = True
+            except NetworkError:
+                await self._drop()
+                if self._now_us() >= order.message.terms.expires_us:
+                    raise
+                await asyncio.sleep(RETRY_S)
+            except RemoteError as error:
+                raise MarketError(str(error)) from None
+
+    async def held(self, granted: Granted, order: Signed[Order]) -> HeldAward:
+        """Check an award and the offer that it draws on; return it ready for use.
+
+        Raises:
+            MarketError: the award is not what was ordered, or the offer is not the node's.
+        """
+        models = {signed.id: signed for signed in (await self.catalogue()).models.values()}
+        try:
+            award = self._verified(granted.award, Award, check_time=True)
+            offer = verify(
+                granted.offer,
+                Offer,
+                network=self.network,
+                now_us=None,
+                sender=award.message.node,
+            )
+        except MessageRefused as error:
+            raise MarketError(f"award: {error}") from None
+        problem = _mismatch(award.message, offer, order)
+        if problem or award.message.model not in models:
+            raise MarketError(f"award: {problem or 'of an unlisted model'}")
+        return HeldAward(award, offer, models[award.message.model].message)
+
+    async def ask(self, subject: Subject, ids: tuple[bytes, ...] = ()) -> QueryAnswer:
+        """Ask about this buyer's own accounts, orders or awards. Errors as in `catalogue`."""
+        query = Query(
+            network=self.network,
+            sender=self._wallet.identity.key,
+            issued_us=self._now_us(),
+            market=self.market,
+            subject=subject,
+            ids=ids,
+            nonce=self._random_bytes(16),
+        )
+        client = await self._connected()
+        try:
+            return await client.ask(sign(query, self._wallet.identity).envelope)
+        except RemoteError as error:
+            raise MarketError(str(error)) from None
+        except NetworkError:
+            await self._drop()
+            raise
+
+    async def close(self) -> None:
+        """Close the connection."""
+        await self._drop()
+
+    def _verified(self, envelope: bytes, kind: type[M], *, check_time: bool = False) -> Signed[M]:
+        now_us = self._now_us() if check_time else None
+        return verify(envelope, kind, network=self.network, now_us=now_us, sender=self.market)
+
+    async def _connected(self) -> MarketClient:
+        async with self._connecting:
+            if self._client is None:
+                try:
+                    connection, _ = await connect(
+                        self._address,
+                        server=self.market,
+                        network=self.network,
+                        now_us=self._now_us,
+                    )
+                except RemoteError as error:
+                    raise MarketError(f"{self._address}: {error}") from None
+                self._client = MarketClient(connection)
+            return self._client
+
+    async def _drop(self) -> None:
+        client, self._client = self._client, None
+        if client is not None:
+            await client.connection.close()
+
+
+def _mismatch(award: Award, offer: Signed[Offer], order: Signed[Order]) -> str:
+    """Return in what an award differs from what was ordered; empty if in nothing."""
+    terms = order.message.terms
+    prices = {limit.model: limit.price for limit in terms.models}
+    checks = {
+        "for another order": award.order == order.id,
+        "for another buyer": award.buyer == order.message.sender,
+        "of a model that was not ordered": award.model in prices,
+        "above the limit price": award.price <= prices.get(award.model, -1),
+        "in another currency": award.currency == terms.currency,
+        "for more lots than ordered": award.lots <= order.message.lots,
+        "on another offer": award.offer == offer.id and award.model == offer.message.model,
+        "with another certificate": (
+            award.certificate_sha256 == offer.message.certificate_sha256
+            and award.sealing_key == offer.message.sealing_key
+        ),
+    }
+    return next((problem for problem, holds in checks.items() if not holds), "")

@@ -1,0 +1,207 @@
+"""Orders and awards: what to ask the market for, what it gave, and what is left of it."""
+
+import asyncio
+from collections.abc import Callable
+from contextlib import aclosing
+
+from swatow._awards import HeldAward
+from swatow._config import BuyerSettings
+from swatow._market import MarketLine
+from swatow._wallet import Wallet
+from swatow.errors import (
+    InsufficientFunds,
+    InvalidValue,
+    LimitsUnmet,
+    MarketError,
+    OrderRejected,
+)
+from swatow_protocol import limits as bounds
+from swatow_protocol.envelope import Signed, sign, verify
+from swatow_protocol.errors import MessageRefused
+from swatow_protocol.messages import Limits, Model, ModelLimit, Order, OrderTerms
+from swatow_protocol.messages.answers import (
+    AdmissionReason,
+    Decision,
+    Granted,
+    LimitName,
+    OrderEvent,
+    OrderState,
+)
+from swatow_protocol.units import MICROS_PER_SECOND, lots_for
+
+JOB_TIME_US = 60 * MICROS_PER_SECOND
+"""An award is used for a job only if it lasts at least this much longer."""
+AWARDS_HELD_MAX = 256
+"""Awards that a client keeps; beyond, one without jobs is left to expire by itself."""
+
+
+class Orders:
+    """Places orders and keeps what they were awarded."""
+
+    def __init__(
+        self,
+        *,
+        market: MarketLine,
+        wallet: Wallet,
+        settings: BuyerSettings,
+        now_us: Callable[[], int],
+        random_bytes: Callable[[int], bytes],
+    ) -> None:
+        self._market = market
+        self._wallet = wallet
+        self._settings = settings
+        self._now_us = now_us
+        self._random_bytes = random_bytes
+        self._held: dict[bytes, HeldAward] = {}
+        self._what: dict[bytes, tuple[bytes, int, Limits]] = {}  # award -> model, price, limits
+        self._ordering: dict[tuple[bytes, int, Limits], asyncio.Lock] = {}
+
+    @property
+    def held(self) -> list[HeldAward]:
+        """Awards that are not released."""
+        return [award for award in self._held.values() if not award.released]
+
+    async def reserve(
+        self, model: Signed[Model], tokens: int, price: int, limits: Limits
+    ) -> HeldAward:
+        """Return an award with `tokens` standard tokens set aside, ordering one if need be.
+
+        Raises:
+            OrderRejected, LimitsUnmet: as in `place`.
+        """
+        what = (model.id, price, limits)
+        lock = self._ordering.setdefault(what, asyncio.Lock())
+        async with lock:  # so that many jobs at once order once, not once each
+            award = self._find(what, tokens)
+            if award is None:
+                lots = max(lots_for(tokens), self._settings.order_lots)
+                awards = await self.place(model, lots, price, limits)
+                award = max(awards, key=lambda each: each.left())
+                if award.left() < tokens:  # split over several nodes: none is large enough
+                    raise LimitsUnmet((LimitName.CAPACITY,), self._settings.order_wait_s)
+            award.reserved += tokens
+            award.jobs += 1
+        if not lock.locked():
+            self._ordering.pop(what, None)
+        return award
+
+    def settle(self, award: HeldAward, tokens: int) -> None:
+        """Note that a job is over for which `tokens` were set aside."""
+        award.reserved -= tokens
+        award.jobs -= 1
+
+    async def place(
+        self, model: Signed[Model], lots: int, price: int, limits: Limits
+    ) -> list[HeldAward]:
+        """Order lots and wait for what the market awards.
+
+        Raises:
+            InsufficientFunds, OrderRejected: the market does not take the order.
+            LimitsUnmet: nothing was awarded in order_wait_s; names the limits.
+            NetworkError, MarketError: as in `MarketLine.place`.
+        """
+        order = await self._make(model, lots, price, limits)
+        awards: list[HeldAward] = []
+        unmet: tuple[LimitName, ...] = ()
+        what = (model.id, price, limits)
+        async with aclosing(self._market.place(order)) as news:
+            async for event in news:
+                _check_admitted(event)
+                unmet = event.unmet or unmet
+                awards += [await self._keep(granted, order, what) for granted in event.granted]
+                if event.state is not OrderState.OPEN:
+                    break
+        if not awards:
+            raise LimitsUnmet(unmet, self._settings.order_wait_s)
+        return awards
+
+    async def recall(self, prefix: str) -> HeldAward:
+        """Take up an award that another process has put into the wallet.
+
+        Raises:
+            InvalidValue: there is no such award, or more than one.
+            MarketError: it is over, or not what it says.
+        """
+        kept = await asyncio.to_thread(self._wallet.award, prefix)
+        if kept is None:
+            raise InvalidValue("award", f"{prefix!r} names no award of this wallet, or several")
+        try:
+            order = verify(
+                kept.order,
+                Order,
+                network=self._market.network,
+                now_us=None,
+                sender=self._wallet.identity.key,
+            )
+        except MessageRefused as error:
+            raise MarketError(f"order in the wallet: {error}") from None
+        held = next((award for award in self.held if award.signed.envelope == kept.award), None)
+        if held is not None and held.usable_until(self._now_us()):
+            return held  # with what is left of it
+        granted = Granted(award=kept.award, offer=kept.offer)
+        limit = order.message.terms.models[0]
+        what = (limit.model, limit.price, order.message.terms.limits)
+        return await self._keep(granted, order, what)
+
+    def _find(self, what: tuple[bytes, int, Limits], tokens: int) -> HeldAward | None:
+        until_us = self._now_us() + JOB_TIME_US
+        usable = [
+            award
+            for award in self.held
+            if self._what[award.id] == what
+            and award.left() >= tokens
+            and award.usable_until(until_us)
+        ]
+        return min(usable, key=lambda award: award.award.price, default=None)
+
+    async def _make(
+        self, model: Signed[Model], lots: int, price: int, limits: Limits
+    ) -> Signed[Order]:
+        if not 1 <= lots <= bounds.LOTS_MAX:
+            raise InvalidValue("lots", f"{lots} is outside 1 to {bounds.LOTS_MAX}")
+        terms = (await self._market.catalogue()).terms
+        now_us = self._now_us()
+        life_us = self._settings.award_life_s * MICROS_PER_SECOND
+        order = Order(
+            network=self._market.network,
+            sender=self._wallet.identity.key,
+            issued_us=now_us,
+            nonce=self._random_bytes(16),
+            lots=lots,
+            terms=OrderTerms(
+                currency=terms.currency,
+                models=(ModelLimit(model=model.id, price=price),),
+                limits=limits,
+                expires_us=now_us + int(self._settings.order_wait_s * MICROS_PER_SECOND),
+                award_life_us=min(life_us, terms.award_life_max_us),
+            ),
+        )
+        return sign(order, self._wallet.identity)
+
+    async def _keep(
+        self, granted: Granted, order: Signed[Order], what: tuple[bytes, int, Limits]
+    ) -> HeldAward:
+        award = await self._market.held(granted, order)
+        self._forget_old()
+        self._held[award.id], self._what[award.id] = award, what
+        await asyncio.to_thread(
+            self._wallet.keep_award, award.id, order.id, granted.award, granted.offer
+        )
+        return award
+
+    def _forget_old(self) -> None:
+        if len(self._held) < AWARDS_HELD_MAX:
+            return
+        idle = [award for award in self._held.values() if not award.jobs]
+        if idle:
+            oldest = min(idle, key=lambda award: award.award.expires_us)
+            del self._held[oldest.id], self._what[oldest.id]
+
+
+def _check_admitted(event: OrderEvent) -> None:
+    verdict = event.verdict
+    if verdict is None or verdict.decision is not Decision.REJECT:
+        return
+    reason = verdict.reason or AdmissionReason.REFUSED_MESSAGE
+    kind = InsufficientFunds if reason is AdmissionReason.INSUFFICIENT_FUNDS else OrderRejected
+    raise kind(reason, verdict.detail)

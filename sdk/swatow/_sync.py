@@ -1,0 +1,201 @@
+"""The synchronous face: the asynchronous client on an event loop in a thread of its own."""
+
+import asyncio
+import threading
+from collections.abc import Coroutine, Iterator
+from typing import Any, Literal, Self, TypeVar, overload
+
+from swatow._answers import Completion, CompletionStream, JobReceipt, Piece
+from swatow._award import Award
+from swatow._client import NO_LIMITS, AsyncClient, Messages, Price
+from swatow_protocol.messages import Limits
+from swatow_protocol.messages.answers import AccountStatement
+
+T = TypeVar("T")
+
+
+class SyncStream:
+    """An answer piece by piece: `for piece in stream`. Close it to stop the engine."""
+
+    def __init__(self, client: "Client", stream: CompletionStream) -> None:
+        self._client = client
+        self._stream = stream
+
+    @property
+    def receipt(self) -> JobReceipt | None:
+        """The receipt; None until the answer has ended."""
+        return self._stream.receipt
+
+    @property
+    def text(self) -> str:
+        """Everything that the model has written so far."""
+        return self._stream.text
+
+    def __iter__(self) -> Iterator[Piece]:
+        pieces = self._stream.__aiter__()
+        try:
+            while True:
+                try:
+                    yield self._client._call(_next(pieces))  # noqa: SLF001 - the same face
+                except StopAsyncIteration:
+                    return
+        finally:
+            self.close()
+
+    def close(self) -> None:
+        """Stop the engine, if the answer has not ended."""
+        self._client._call(self._stream.aclose())  # noqa: SLF001 - the same face
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+
+class SyncAward:
+    """Lots of a model at a node, bought and ready to be drawn upon."""
+
+    def __init__(self, client: "Client", award: Award) -> None:
+        self._client = client
+        self.details = award
+        """The award: id, node, zone, lots, price, what is left."""
+
+    def run(self, request: dict[str, Any]) -> SyncStream:
+        """Run an OpenAI chat request body on this award. Errors as in `Award.run`."""
+        stream = self._client._call(self.details.run(request))  # noqa: SLF001 - the same face
+        return SyncStream(self._client, stream)
+
+    def release(self) -> None:
+        """Give back what is left."""
+        self._client._call(self.details.release())  # noqa: SLF001 - the same face
+
+    def __repr__(self) -> str:
+        return repr(self.details)
+
+
+class Client:
+    """A buyer. Use it as a context manager, or call `close`, so that unused lots come back.
+
+    Safe to use from several threads. Arguments and errors are those of `AsyncClient`.
+    """
+
+    def __init__(
+        self,
+        *,
+        market: str | None = None,
+        directory: str | None = None,
+        max_price: Price | None = None,
+        **settings: Any,
+    ) -> None:
+        """Open the wallet; nothing is sent yet."""
+        self._loop = asyncio.new_event_loop()
+        self._thread = threading.Thread(target=self._loop.run_forever, name="swatow", daemon=True)
+        self._thread.start()
+        try:
+            self._async = self._call(
+                _open(market=market, directory=directory, max_price=max_price, **settings)
+            )
+        except BaseException:
+            self._stop_loop()
+            raise
+
+    @property
+    def key(self) -> str:
+        """This buyer's public key, in hexadecimal."""
+        return self._async.key
+
+    @overload
+    def chat(
+        self,
+        *,
+        model: str,
+        messages: Messages,
+        max_price: Price | None = None,
+        limits: Limits = NO_LIMITS,
+        stream: Literal[False] = False,
+        **options: Any,
+    ) -> Completion: ...
+
+    @overload
+    def chat(
+        self,
+        *,
+        model: str,
+        messages: Messages,
+        max_price: Price | None = None,
+        limits: Limits = NO_LIMITS,
+        stream: Literal[True],
+        **options: Any,
+    ) -> SyncStream: ...
+
+    def chat(
+        self,
+        *,
+        model: str,
+        messages: Messages,
+        max_price: Price | None = None,
+        limits: Limits = NO_LIMITS,
+        stream: bool = False,
+        **options: Any,
+    ) -> Completion | SyncStream:
+        """Buy the answer to a conversation. See `AsyncClient.chat`."""
+        request = {"messages": [dict(message) for message in messages], **options}
+        running = self._call(
+            self._async.run(request, model=model, max_price=max_price, limits=limits)
+        )
+        if stream:
+            return SyncStream(self, running)
+        return self._call(running.completion())
+
+    def order(
+        self,
+        *,
+        model: str,
+        lots: int = 1,
+        max_price: Price | None = None,
+        limits: Limits = NO_LIMITS,
+    ) -> list[SyncAward]:
+        """Buy lots of a model. See `AsyncClient.order`."""
+        awards = self._call(
+            self._async.order(model=model, lots=lots, max_price=max_price, limits=limits)
+        )
+        return [SyncAward(self, award) for award in awards]
+
+    def account(self) -> AccountStatement | None:
+        """Return this buyer's account. See `AsyncClient.account`."""
+        return self._call(self._async.account())
+
+    def close(self) -> None:
+        """Release every award and close all connections."""
+        if self._thread.is_alive():
+            self._call(self._async.aclose())
+            self._stop_loop()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def _call(self, work: Coroutine[Any, Any, T]) -> T:
+        future = asyncio.run_coroutine_threadsafe(work, self._loop)
+        try:
+            return future.result()
+        except BaseException:
+            future.cancel()  # an interrupt in this thread ends the work in the other
+            raise
+
+    def _stop_loop(self) -> None:
+        self._loop.call_soon_threadsafe(self._loop.stop)
+        self._thread.join()
+        self._loop.close()
+
+
+async def _open(**arguments: Any) -> AsyncClient:
+    return AsyncClient(**arguments)
+
+
+async def _next(pieces: Any) -> Piece:
+    piece: Piece = await anext(pieces)
+    return piece

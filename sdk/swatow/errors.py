@@ -1,0 +1,152 @@
+"""What can go wrong for a buyer. The names say whose fault it is.
+
+SwatowError
+├── BuyerError            you asked for something that cannot be
+│   ├── InvalidRequest        the node's engine does not take the request
+│   ├── OrderRejected         the market does not take the order; carries the reason
+│   │   └── InsufficientFunds     the account cannot cover the order
+│   └── LimitsUnmet           no offer met the order's limits in time; carries which
+├── NodeError             the node did not do what its offer says; carries what was paid for
+│   ├── NodeRefused           it did not start the job; nothing was paid
+│   ├── NodeFailed            its engine failed, or it stalled
+│   ├── NodeLost              it went away in the middle of the answer
+│   └── NodeCheated           what it sent was altered, or claims more than it gave
+├── MarketError           the market is not who or what it should be
+├── LocalError            a value, file or setting of this process (swatow_protocol.errors)
+├── RemoteError           what somebody sent breaks the protocol (swatow_protocol.errors)
+└── NetworkError          neither side erred: Unreachable, OutcomeUnknown
+"""
+
+from dataclasses import dataclass
+
+from swatow_protocol.errors import (
+    ConfigError,
+    InvalidValue,
+    KeyFileError,
+    LocalError,
+    NetworkError,
+    OutcomeUnknown,
+    RemoteError,
+    SwatowError,
+    Unreachable,
+)
+from swatow_protocol.messages import JobRefusal
+from swatow_protocol.messages.answers import AdmissionReason, LimitName
+from swatow_protocol.units import format_money
+
+__all__ = [
+    "BuyerError",
+    "ConfigError",
+    "InsufficientFunds",
+    "InvalidRequest",
+    "InvalidValue",
+    "KeyFileError",
+    "LimitsUnmet",
+    "LocalError",
+    "MarketError",
+    "NetworkError",
+    "NodeCheated",
+    "NodeError",
+    "NodeFailed",
+    "NodeLost",
+    "NodeRefused",
+    "OrderRejected",
+    "OutcomeUnknown",
+    "Paid",
+    "RemoteError",
+    "SwatowError",
+    "Unreachable",
+]
+
+
+class BuyerError(SwatowError):
+    """You asked for something that cannot be."""
+
+
+class InvalidRequest(BuyerError):
+    """The node's engine does not take the request; the message is the engine's."""
+
+
+class OrderRejected(BuyerError):
+    """The market does not take the order."""
+
+    def __init__(self, reason: AdmissionReason, detail: str) -> None:
+        super().__init__(f"order rejected: {reason.value}" + (f": {detail}" if detail else ""))
+        self.reason = reason
+        self.detail = detail
+
+
+class InsufficientFunds(OrderRejected):
+    """The account cannot cover the order at its limit price."""
+
+
+class LimitsUnmet(BuyerError):
+    """No offer met the order's limits before it expired."""
+
+    def __init__(self, limits: tuple[LimitName, ...], waited_s: float) -> None:
+        names = ", ".join(limit.value for limit in limits) or "unknown"
+        super().__init__(f"no offer met the order in {waited_s:g} s; unmet: {names}")
+        self.limits = limits
+
+    @property
+    def may_pass(self) -> bool:
+        """Whether the same order may be filled a little later: only price or capacity lacked."""
+        return set(self.limits) <= {LimitName.PRICE, LimitName.CAPACITY}
+
+
+@dataclass(frozen=True, slots=True)
+class Paid:
+    """What was paid for when a job ended early."""
+
+    standard_tokens: int
+    """Standard tokens that were signed for in this job's award, all its jobs together."""
+    nanos: int
+    """What they cost."""
+    currency: str
+    received_tokens: int
+    """Output tokens of this job that arrived."""
+
+    def __str__(self) -> str:
+        return (
+            f"{self.received_tokens} output tokens of this job arrived; signed for on its award: "
+            f"{self.standard_tokens} standard tokens, {format_money(self.nanos)} {self.currency}"
+        )
+
+
+class NodeError(SwatowError):
+    """The node did not do what its offer says."""
+
+    def __init__(self, node: bytes, problem: str, paid: Paid | None = None, text: str = "") -> None:
+        what = f"node {node.hex()[:16]}: {problem}"
+        super().__init__(f"{what}. {paid}" if paid else what)
+        self.node = node
+        """The node's key."""
+        self.paid = paid
+        """What was paid for; None if nothing was."""
+        self.text = text
+        """The part of the answer that arrived."""
+
+
+class NodeRefused(NodeError):
+    """The node did not start the job; nothing was paid."""
+
+    def __init__(self, node: bytes, refusal: JobRefusal, detail: str, retry_ms: int | None) -> None:
+        super().__init__(node, f"refused: {refusal.value}" + (f": {detail}" if detail else ""))
+        self.refusal = refusal
+        self.retry_after_ms = retry_ms
+
+
+class NodeFailed(NodeError):
+    """The node's engine failed, or it stalled."""
+
+
+class NodeLost(NodeError):
+    """The node went away in the middle of the answer."""
+
+
+class NodeCheated(NodeError):
+    """What the node sent was altered on its way, or claims more than it gave."""
+
+
+class MarketError(SwatowError):
+    """The market is not who or what it should be."""

@@ -1,0 +1,305 @@
+"""Orders and awards: what is asked for, what is set aside, and that many jobs order once.
+
+The market at the other end is a fake; the line to it, the wallet and the checks are real.
+"""
+
+import asyncio
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from swatow import _orders
+from swatow._config import BuyerSettings
+from swatow._orders import JOB_TIME_US, Orders
+from swatow.errors import (
+    InsufficientFunds,
+    InvalidValue,
+    LimitsUnmet,
+    MarketError,
+    OrderRejected,
+)
+from swatow_protocol.messages import Limits, Usage
+from swatow_protocol.messages.answers import (
+    AdmissionReason,
+    Decision,
+    LimitName,
+    OrderState,
+    Verdict,
+)
+from swatow_protocol.shell.settings import load
+from tests.support.samples import NETWORK, NOW_US, SECOND, STRANGER
+from tests.unit.node import deal
+from tests.unit.sdk.market import Counter, FakeMarket, Grant, line_to, wallet_in
+
+PRICE = 100_000
+ANYWHERE = Limits()
+
+
+@dataclass
+class Shop:
+    """A buyer's orders, and the fake market that they go to."""
+
+    market: FakeMarket
+    clock: Counter
+    orders: Orders
+
+    async def reserve(self, tokens: int, price: int = PRICE, limits: Limits = ANYWHERE) -> Any:
+        """Set tokens aside."""
+        return await self.orders.reserve(deal.MODEL, tokens, price, limits)
+
+
+def shop_in(directory: Path, **settings: Any) -> Shop:
+    market, clock = FakeMarket(wallet_in(directory)), Counter()
+    orders = Orders(
+        market=line_to(market, clock),
+        wallet=market.wallet,
+        settings=load(BuyerSettings, directory, {"network": NETWORK, **settings}).settings,
+        now_us=clock.read,
+        random_bytes=clock.random,
+    )
+    return Shop(market, clock, orders)
+
+
+@pytest.fixture
+def shop(tmp_path: Path) -> Shop:
+    return shop_in(tmp_path / "buyer")
+
+
+async def test_an_order_says_what_is_wanted_and_for_how_long(tmp_path: Path) -> None:
+    shop = shop_in(tmp_path / "buyer", order_wait_s=2.5, award_life_s=300)
+    limits = Limits(zones=("cn-gd",))
+    (held,) = await shop.orders.place(deal.MODEL, 5, PRICE, limits)
+    (order,) = shop.market.orders
+    terms = order.message.terms
+    assert (order.message.lots, order.message.issued_us) == (5, NOW_US)
+    assert [(each.model, each.price) for each in terms.models] == [(deal.MODEL.id, PRICE)]
+    assert (terms.currency, terms.limits) == ("USD", limits)
+    assert terms.expires_us == NOW_US + 2_500_000
+    assert terms.award_life_us == 300 * SECOND
+    assert held.award.order == order.id
+
+
+async def test_an_award_lives_no_longer_than_the_market_allows(tmp_path: Path) -> None:
+    shop = shop_in(tmp_path / "buyer", award_life_s=86_400)
+    await shop.orders.place(deal.MODEL, 5, PRICE, ANYWHERE)
+    assert shop.market.orders[0].message.terms.award_life_us == 3_600 * SECOND
+
+
+async def test_two_equal_orders_are_two_orders(shop: Shop) -> None:
+    for _ in range(2):
+        await shop.orders.place(deal.MODEL, 5, PRICE, ANYWHERE)
+    first, second = shop.market.orders
+    assert first.id != second.id
+
+
+@pytest.mark.parametrize("lots", [0, -1, 10**6 + 1])
+async def test_lots_outside_the_bounds_are_never_ordered(shop: Shop, lots: int) -> None:
+    with pytest.raises(InvalidValue, match=r"^lots: "):
+        await shop.orders.place(deal.MODEL, lots, PRICE, ANYWHERE)
+    assert shop.market.orders == []
+
+
+async def test_the_fewest_lots_are_ordered_that_hold_the_job(shop: Shop) -> None:
+    held = await shop.reserve(1_001)
+    assert shop.market.orders[0].message.lots == 2
+    assert (held.left(), held.reserved, held.jobs) == (999, 1_001, 1)
+
+
+async def test_as_many_lots_are_ordered_at_a_time_as_are_set(tmp_path: Path) -> None:
+    shop = shop_in(tmp_path / "buyer", order_lots=20)
+    await shop.reserve(1_001)
+    assert shop.market.orders[0].message.lots == 20
+
+
+async def test_a_second_job_draws_on_the_award_that_is_there(tmp_path: Path) -> None:
+    shop = shop_in(tmp_path / "buyer", order_lots=5)
+    first, second = await shop.reserve(2_000), await shop.reserve(3_000)
+    assert first is second
+    assert (first.left(), first.jobs) == (0, 2)
+    third = await shop.reserve(1)
+    assert third is not first, "nothing is left in the first"
+    shop.orders.settle(first, 2_000)
+    assert (first.left(), first.jobs) == (2_000, 1)
+    assert await shop.reserve(2_000) is first
+
+
+async def test_many_jobs_at_once_order_once(tmp_path: Path) -> None:
+    shop = shop_in(tmp_path / "buyer", order_lots=50)
+    shop.market.hold = asyncio.Event()
+    waiting = [asyncio.create_task(shop.reserve(100)) for _ in range(20)]
+    await asyncio.wait(waiting, timeout=0)
+    shop.market.hold.set()
+    held = await asyncio.gather(*waiting)
+    assert len(shop.market.orders) == 1
+    assert {award.id for award in held} == {held[0].id}
+    assert held[0].reserved == 2_000
+
+
+async def test_an_award_serves_only_what_it_was_ordered_for(tmp_path: Path) -> None:
+    """A limit is never relaxed because an award happens to be there."""
+    shop = shop_in(tmp_path / "buyer", order_lots=5)
+    await shop.reserve(100)
+    await shop.reserve(100, limits=Limits(zones=("cn",)))
+    await shop.reserve(100, price=PRICE - 1)
+    assert len(shop.market.orders) == 3
+    await shop.reserve(100)
+    assert len(shop.market.orders) == 3
+
+
+async def test_an_award_that_is_about_to_end_or_released_is_not_drawn_upon(tmp_path: Path) -> None:
+    shop = shop_in(tmp_path / "buyer", order_lots=5)
+    first = await shop.reserve(100)
+    shop.clock.now_us = first.award.expires_us - JOB_TIME_US
+    second = await shop.reserve(100)
+    assert second is not first
+    shop.clock.now_us = NOW_US
+    first.released = second.released = True
+    assert shop.orders.held == []
+    assert (await shop.reserve(100)).id not in {first.id, second.id}
+
+
+async def test_of_several_awards_the_cheapest_is_drawn_upon_first(tmp_path: Path) -> None:
+    shop = shop_in(tmp_path / "buyer", order_lots=5)
+    shop.market.grants = [Grant([{"lots": 2, "price": 90_000}, {"lots": 3, "price": 85_000}])]
+    held = await shop.reserve(1_500)
+    assert held.award.lots == 3, "the largest of a fresh order"
+    assert (await shop.reserve(500)).award.price == 85_000
+    assert (await shop.reserve(1_200)).award.price == 90_000
+
+
+async def test_awards_none_of_which_is_large_enough_do_not_run_the_job(tmp_path: Path) -> None:
+    shop = shop_in(tmp_path / "buyer")
+    shop.market.grants = [Grant([{"lots": 1}, {"lots": 1, "price": 85_000}])]
+    with pytest.raises(LimitsUnmet) as error:
+        await shop.reserve(1_500)
+    assert error.value.limits == (LimitName.CAPACITY,)
+    assert len(shop.orders.held) == 2, "they are there for smaller jobs"
+
+
+async def test_tokens_that_were_used_are_no_longer_left(tmp_path: Path) -> None:
+    shop = shop_in(tmp_path / "buyer", order_lots=2)
+    held = await shop.reserve(1_500)
+    held.meter.add(Usage(output_tokens=700))
+    shop.orders.settle(held, 1_500)
+    assert held.left() == 1_300
+
+
+async def test_an_order_that_nothing_meets_names_the_limits(shop: Shop) -> None:
+    unmet = (LimitName.ZONES, LimitName.PRICE)
+    shop.market.grants = [Grant([], state=OrderState.EXPIRED, unmet=unmet)]
+    with pytest.raises(LimitsUnmet, match=r"in 10 s; unmet: zones, price") as error:
+        await shop.reserve(100)
+    assert error.value.limits == unmet
+    assert not error.value.may_pass
+
+
+@pytest.mark.parametrize(
+    ("limits", "may_pass"),
+    [
+        ((LimitName.PRICE,), True),
+        ((LimitName.CAPACITY, LimitName.PRICE), True),
+        ((LimitName.CAPACITY, LimitName.RETENTION), False),
+    ],
+)
+def test_only_price_and_capacity_may_pass(limits: tuple[LimitName, ...], may_pass: bool) -> None:
+    assert LimitsUnmet(limits, 1).may_pass is may_pass
+
+
+async def test_part_of_an_order_is_taken_although_the_rest_expired(shop: Shop) -> None:
+    shop.market.grants = [Grant([{"lots": 2}], state=OrderState.EXPIRED)]
+    held = await shop.orders.place(deal.MODEL, 5, PRICE, ANYWHERE)
+    assert [award.award.lots for award in held] == [2]
+
+
+def rejected(reason: AdmissionReason | None) -> Verdict:
+    return Verdict(decision=Decision.REJECT, reason=reason, detail="why")
+
+
+@pytest.mark.parametrize(
+    ("reason", "kind"),
+    [
+        (AdmissionReason.INSUFFICIENT_FUNDS, InsufficientFunds),
+        (AdmissionReason.TOO_MANY, OrderRejected),
+        (AdmissionReason.NOT_SUPPORTED, OrderRejected),
+    ],
+)
+async def test_an_order_that_is_not_taken_tells_why(
+    shop: Shop, reason: AdmissionReason, kind: type[OrderRejected]
+) -> None:
+    shop.market.grants = [Grant(state=None, verdict=rejected(reason))]
+    with pytest.raises(OrderRejected) as error:
+        await shop.reserve(100)
+    assert type(error.value) is kind
+    assert (error.value.reason, error.value.detail) == (reason, "why")
+    assert str(error.value) == f"order rejected: {reason.value}: why"
+    assert shop.orders.held == []
+
+
+async def test_an_order_that_the_market_has_already_is_no_rejection(shop: Shop) -> None:
+    known = Verdict(decision=Decision.IGNORE, reason=AdmissionReason.KNOWN, detail="")
+    shop.market.grants = [Grant(verdict=known)]
+    assert (await shop.reserve(100)).award.lots == 1
+
+
+async def test_an_award_that_was_not_ordered_is_neither_held_nor_kept(shop: Shop) -> None:
+    shop.market.grants = [Grant([{"buyer": STRANGER.key}])]
+    with pytest.raises(MarketError):
+        await shop.reserve(100)
+    assert shop.orders.held == []
+
+
+async def test_a_failed_order_does_not_stand_in_the_way_of_the_next(shop: Shop) -> None:
+    shop.market.grants = [Grant([], state=OrderState.EXPIRED), Grant()]
+    with pytest.raises(LimitsUnmet):
+        await shop.reserve(100)
+    assert (await shop.reserve(100)).reserved == 100
+
+
+async def test_another_process_takes_up_an_award_of_the_wallet(tmp_path: Path) -> None:
+    bought = shop_in(tmp_path / "buyer", order_lots=5)
+    (held,) = await bought.orders.place(deal.MODEL, 5, PRICE, ANYWHERE)
+    other = shop_in(tmp_path / "buyer", order_lots=5)
+    recalled = await other.orders.recall(held.id.hex()[:10])
+    assert recalled.id == held.id
+    assert recalled.left() == 5_000
+    assert await other.reserve(100) is recalled, "it is as good as one of its own"
+
+
+async def test_an_award_that_is_over_is_not_taken_up_again(tmp_path: Path) -> None:
+    shop = shop_in(tmp_path / "buyer")
+    held = await shop.reserve(100)
+    shop.clock.now_us = held.award.expires_us
+    with pytest.raises(MarketError, match=r"expired"):
+        await shop.orders.recall(held.id.hex())
+
+
+async def test_digits_that_name_no_award_are_refused(shop: Shop) -> None:
+    await shop.reserve(100)
+    with pytest.raises(InvalidValue, match=r"^award: 'abcd' names no award"):
+        await shop.orders.recall("abcd")
+
+
+async def test_taking_up_an_award_that_is_held_keeps_what_was_used_of_it(tmp_path: Path) -> None:
+    """Else its tokens would be set aside, and spent, a second time."""
+    shop = shop_in(tmp_path / "buyer", order_lots=5)
+    held = await shop.reserve(2_000)
+    held.meter.add(Usage(output_tokens=500))
+    recalled = await shop.orders.recall(held.id.hex())
+    assert recalled.left() == 2_500
+
+
+async def test_awards_that_are_used_up_are_forgotten_beyond_the_bound(
+    shop: Shop, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(_orders, "AWARDS_HELD_MAX", 3)
+    used = await shop.reserve(1_000)
+    busy = await shop.reserve(1_000)
+    shop.orders.settle(used, 0)
+    await shop.reserve(600)
+    assert used in shop.orders.held
+    await shop.reserve(700)
+    assert used not in shop.orders.held
+    assert busy in shop.orders.held, "a job runs on it"
+    assert len(shop.orders.held) == 3
