@@ -1,0 +1,1 @@
+"""Many parties on one machine. `swatow up` is the smallest mesh: one of each."""
