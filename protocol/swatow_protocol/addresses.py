@@ -1,7 +1,25 @@
-"""The address of a market as people write it: KEY@host:port."""
+"""Addresses as people write them: host:port, and KEY@host:port for a market."""
+
+import re
 
 from swatow_protocol.errors import InvalidValue
 from swatow_protocol.identity import KEY_BYTES
+
+PORT_MAX = 65_535
+
+_HOST_AND_PORT = re.compile(r"([^\s:@/\[\]]+|\[[0-9A-Fa-f:.]+\]):([0-9]{1,5})", re.ASCII)
+
+
+def parse_address(text: str, field: str = "address") -> tuple[str, int]:
+    """Read host:port or [IPv6]:port; return the host without brackets, and the port.
+
+    Raises:
+        InvalidValue: it is not written so, or no machine has such a port.
+    """
+    found = _HOST_AND_PORT.fullmatch(text)
+    if found is None or int(found[2]) > PORT_MAX:
+        raise InvalidValue(field, f"{text!r} is not host:port, port at most {PORT_MAX}")
+    return found[1].strip("[]"), int(found[2])
 
 
 def parse_market(text: str) -> tuple[bytes, str]:
@@ -10,12 +28,13 @@ def parse_market(text: str) -> tuple[bytes, str]:
     Raises:
         InvalidValue: it is not written so.
     """
-    key, at, address = text.partition("@")
+    key, _, address = text.partition("@")
     try:
         market = bytes.fromhex(key)
-    except ValueError:
+        parse_address(address)
+    except (ValueError, InvalidValue):
         market = b""
-    if len(market) != KEY_BYTES or not at or ":" not in address:
+    if len(market) != KEY_BYTES:
         digits = 2 * KEY_BYTES
         raise InvalidValue("market", f"{text!r} is not KEY@host:port, KEY in {digits} hex digits")
     return market, address

@@ -125,7 +125,7 @@ def peek_kind(envelope: bytes) -> type[Message] | None:
     """Return the kind that an unverified envelope claims to be, or None if it names none."""
     try:
         head = codec.decoder(_Head).decode(codec.decoder(Envelope).decode(envelope).payload)
-    except ValueError:
+    except (ValueError, RecursionError):
         return None
     return _KINDS.get(head.kind)
 

@@ -119,13 +119,19 @@ class AwardMeter:
         """Note a voucher; return whether it is higher than the last.
 
         A voucher above this side's own count is the buyer's word that it received more than is on
-        record here, as after a crash of the node: the count follows it.
+        record here, as after a crash of the node: the count follows it, never downwards. A prompt
+        that this side counted as fresh stays so, whatever the buyer calls it.
         """
         if standard_tokens <= self.signed:
             return False
         self.signed, self.signed_usage = standard_tokens, usage
+        fresh = self.usage.prompt_tokens - self.usage.cached_tokens
+        prompt = max(self.usage.prompt_tokens, usage.prompt_tokens)
         self.usage = Usage(
-            **{name: max(getattr(self.usage, name), getattr(usage, name)) for name in _COUNTS}
+            prompt_tokens=prompt,
+            cached_tokens=min(max(self.usage.cached_tokens, usage.cached_tokens), prompt - fresh),
+            output_tokens=max(self.usage.output_tokens, usage.output_tokens),
+            reasoning_tokens=max(self.usage.reasoning_tokens, usage.reasoning_tokens),
         )
         return True
 

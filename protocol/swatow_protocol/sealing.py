@@ -28,6 +28,7 @@ from nacl.exceptions import CryptoError
 from swatow_protocol.errors import SealBroken
 
 SECRET_BYTES = 32
+PUBLIC_BYTES = 32
 OVERHEAD_BYTES: int = crypto_aead_xchacha20poly1305_ietf_ABYTES
 """A sealed body is this much longer than what it holds."""
 
@@ -60,6 +61,7 @@ class SealingKey:
         Raises:
             SealBroken: `theirs` is a point of small order, with which no secret can be shared.
         """
+        assert len(theirs) == PUBLIC_BYTES, len(theirs)  # libsodium does not look
         try:
             return crypto_scalarmult(self._secret, theirs)
         except (CryptoError, RuntimeError):

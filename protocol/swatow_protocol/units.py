@@ -6,7 +6,7 @@ call. Text is parsed and printed here and nowhere else, so that "0.08" means one
 What it does not know: currencies (a label beside an amount) and who owes whom.
 """
 
-from decimal import Decimal, InvalidOperation
+from decimal import Context, Decimal, Inexact, InvalidOperation
 
 from swatow_protocol.errors import InvalidValue
 
@@ -27,6 +27,7 @@ PARTS_PER_MILLION = 1_000_000
 _PRICE_PLACES = 6  # a price is nanos a lot = millionths of a unit for a million tokens
 _MONEY_PLACES = 9
 _DIGITS_MAX = 9  # before the point: whatever passes fits 63 bits in nanos
+_EXACT = Context(prec=_DIGITS_MAX + _MONEY_PLACES, traps=[Inexact, InvalidOperation])
 
 
 def div_floor(numerator: int, denominator: int) -> int:
@@ -96,10 +97,11 @@ def _parse_decimal(text: str | int | Decimal, places: int, field: str) -> int:
         raise InvalidValue(field, f"{text} must be zero or more")
     if value.adjusted() >= _DIGITS_MAX:
         raise InvalidValue(field, f"{text} is too large")
-    scaled = value.scaleb(places)
-    if scaled != scaled.to_integral_value():
-        raise InvalidValue(field, f"{text} has more than {places} decimal places")
-    return int(scaled)
+    try:
+        exact = value.quantize(Decimal((0, (1,), -places)), context=_EXACT)
+    except Inexact:
+        raise InvalidValue(field, f"{text} has more than {places} decimal places") from None
+    return int(exact.scaleb(places))
 
 
 def _format_decimal(amount: int, places: int) -> str:

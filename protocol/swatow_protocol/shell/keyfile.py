@@ -22,7 +22,10 @@ def create_key(path: Path) -> Identity:
         path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
         descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, _MODE)
     except FileExistsError:
-        raise KeyFileError(f"{path}: exists; a key is never overwritten") from None
+        problem = "exists; a key is never overwritten"
+        if not path.parent.is_dir():
+            problem = f"{path.parent} is not a directory"
+        raise KeyFileError(f"{path}: {problem}") from None
     except OSError as error:
         raise KeyFileError(f"{path}: {error.strerror}") from None
     with os.fdopen(descriptor, "w", encoding="ascii") as file:
@@ -42,10 +45,11 @@ def load_key(path: Path) -> Identity:
         descriptor = os.open(path, os.O_RDONLY | os.O_NOFOLLOW)
     except OSError as error:
         raise KeyFileError(f"{path}: {error.strerror}") from None
+    status = os.fstat(descriptor)
+    if not stat.S_ISREG(status.st_mode):
+        os.close(descriptor)
+        raise KeyFileError(f"{path}: not a regular file")
     with os.fdopen(descriptor, "rb") as file:
-        status = os.fstat(file.fileno())
-        if not stat.S_ISREG(status.st_mode):
-            raise KeyFileError(f"{path}: not a regular file")
         mode = stat.S_IMODE(status.st_mode)
         if mode & ~_MODE:
             raise KeyFileError(

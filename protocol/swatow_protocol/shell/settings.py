@@ -9,9 +9,10 @@ import os
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Any, ClassVar, Generic, TypeVar, get_args
+from typing import Annotated, Any, ClassVar, Generic, TypeVar
 
-from pydantic import BeforeValidator, ValidationError
+from pydantic import BeforeValidator, PlainSerializer, ValidationError, create_model
+from pydantic.fields import FieldInfo
 from pydantic_settings import (
     BaseSettings,
     EnvSettingsSource,
@@ -87,19 +88,14 @@ def show(kind: type[S], directory: Path) -> dict[str, tuple[object, str]]:
     """
     given, origins = _gather(kind, directory, {})
     needed = [name for name, field in kind.model_fields.items() if field.is_required()]
-    missing = [name for name in needed if name not in given]
+    missing: dict[str, Any] = {name: (Any, None) for name in needed if name not in given}
     try:
-        settings = kind(**given) if not missing else None
+        settings = create_model(kind.__name__, __base__=kind, **missing)(**given)
     except ValidationError as error:
         raise ConfigError(_explain(error, origins)) from None
-    shown: dict[str, tuple[object, str]] = {}
-    for name, field in kind.model_fields.items():
-        if settings is not None:
-            value = _printable(kind, name, getattr(settings, name))
-        else:
-            value = given.get(name, None if field.is_required() else field.default)
-        shown[name] = (value, "missing" if name in missing else origins[name])
-    return shown
+    values = settings.model_dump(mode="json")
+    origins |= dict.fromkeys(missing, "missing")
+    return {name: (values[name], origins[name]) for name in kind.model_fields}
 
 
 def _gather(
@@ -108,7 +104,7 @@ def _gather(
     """Return what was given for a role, the strongest source winning, and all origins."""
     file = directory / "config.toml"
     given = {name: value for name, value in flags.items() if value is not None}
-    environment = EnvSettingsSource(kind, env_prefix=_prefix(kind.ROLE))()
+    environment = _Environment(kind, env_prefix=_prefix(kind.ROLE))()
     try:
         in_file = TomlConfigSettingsSource(kind, file)() if file.exists() else {}
     except (ValueError, OSError) as error:
@@ -118,6 +114,15 @@ def _gather(
     origins |= {name: f"environment {_prefix(kind.ROLE)}{name.upper()}" for name in environment}
     origins |= {name: f"flag --{name.replace('_', '-')}" for name in given}
     return {**in_file, **environment, **given}, origins
+
+
+class _Environment(EnvSettingsSource):
+    def decode_complex_value(self, field_name: str, field: FieldInfo, value: Any) -> Any:
+        try:
+            return super().decode_complex_value(field_name, field, value)
+        except ValueError as error:
+            variable = f"{self.env_prefix}{field_name.upper()}"
+            raise ConfigError(f"{field_name} (environment {variable}): {error}") from None
 
 
 def _prefix(role: str) -> str:
@@ -149,26 +154,8 @@ def _units(value: Any, parse: Any) -> Any:
         raise ValueError(error.problem) from None
 
 
-PriceSetting = Annotated[int, BeforeValidator(_price)]
+PriceSetting = Annotated[int, BeforeValidator(_price), PlainSerializer(format_price)]
 """Written as currency units for a million standard tokens ("0.08"); held as nanos a lot."""
 
-MoneySetting = Annotated[int, BeforeValidator(_money)]
+MoneySetting = Annotated[int, BeforeValidator(_money), PlainSerializer(format_money)]
 """Written as currency units ("5.00"); held as nanos."""
-
-
-def _marks(annotation: Any) -> list[Any]:
-    """Return what `Annotated` says inside a union, as in `PriceSetting | None`."""
-    inner = [mark for part in get_args(annotation) for mark in _marks(part)]
-    return [*getattr(annotation, "__metadata__", ()), *inner]
-
-
-def _printable(kind: type[Settings], name: str, value: object) -> object:
-    if isinstance(value, int) and not isinstance(value, bool):
-        field = kind.model_fields[name]
-        marks = [*field.metadata, *_marks(field.annotation)]
-        validators = [getattr(mark, "func", None) for mark in marks]
-        if _price in validators:
-            return format_price(value)
-        if _money in validators:
-            return format_money(value)
-    return str(value) if isinstance(value, Path) else value

@@ -1,5 +1,6 @@
 """A client's connection to a server that it knows by key, with the certificate pinned."""
 
+import asyncio
 import ssl
 from collections.abc import AsyncIterator, Callable
 from hashlib import sha256
@@ -12,7 +13,7 @@ from swatow_protocol.carriers.grpc._calls import OPTIONS, coders, error_of, path
 from swatow_protocol.carriers.grpc.frames import FrameStream
 from swatow_protocol.carriers.grpc.tls import SERVER_NAME, fetch_certificate
 from swatow_protocol.envelope import verify
-from swatow_protocol.errors import WrongCertificate
+from swatow_protocol.errors import OutcomeUnknown, WrongCertificate
 from swatow_protocol.messages import Endpoint
 
 CONNECT_S = 10.0
@@ -37,6 +38,7 @@ class Connection:
         self.certificate_sha256: bytes = sha256(certificate).digest()
         pem = ssl.DER_cert_to_PEM_cert(certificate).encode()
         credentials = grpc.ssl_channel_credentials(root_certificates=pem)
+        self._closed = False
         self._channel = grpc.aio.secure_channel(address, credentials, options=_OPTIONS)
 
     async def call(self, service_name: str, method: str, body: bytes = b"") -> bytes:
@@ -51,6 +53,9 @@ class Connection:
             answer: bytes = await stub(body, timeout=CALL_S)
         except grpc.aio.AioRpcError as status:
             raise error_of(status, self.address) from None
+        except asyncio.CancelledError:
+            self._check_open()
+            raise
         return answer
 
     async def stream(
@@ -65,6 +70,9 @@ class Connection:
                 yield body
         except grpc.aio.AioRpcError as status:
             raise error_of(status, self.address) from None
+        except asyncio.CancelledError:
+            self._check_open()
+            raise
         finally:
             call.cancel()
 
@@ -76,7 +84,14 @@ class Connection:
 
     async def close(self) -> None:
         """Close the connection; calls under way end with OutcomeUnknown."""
+        self._closed = True
         await self._channel.close()
+
+    def _check_open(self) -> None:
+        """Tell a call that gRPC cancels since the channel closes from a task that is cancelled."""
+        task = asyncio.current_task()
+        if self._closed and not (task and task.cancelling()):
+            raise OutcomeUnknown(f"{self.address}: the connection was closed here") from None
 
     def _stub(self, service_name: str, method: str, kind: Any) -> Any:
         descriptor = service(service_name).methods_by_name[method]

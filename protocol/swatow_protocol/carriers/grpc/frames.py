@@ -8,7 +8,7 @@ import grpc.aio
 
 from swatow_protocol import codec, limits
 from swatow_protocol.carriers.grpc._calls import Finish, Read, Write, error_of
-from swatow_protocol.errors import FrameRefused
+from swatow_protocol.errors import FrameRefused, OutcomeUnknown
 from swatow_protocol.messages import Frame
 from swatow_protocol.multiplex import FrameSource, Outbox
 
@@ -84,6 +84,8 @@ class FrameStream:
                     await self._write(batch)
             except grpc.aio.AioRpcError as status:
                 raise error_of(status, self.peer) from None
+            except asyncio.InvalidStateError:
+                raise OutcomeUnknown(f"{self.peer}: the stream has ended") from None
             if not self._outbox:
                 self._empty.set()
 

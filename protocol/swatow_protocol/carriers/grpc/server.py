@@ -7,10 +7,11 @@ import grpc
 import grpc.aio
 
 from swatow_protocol import limits
+from swatow_protocol.addresses import parse_address
 from swatow_protocol.carriers.grpc._calls import OPTIONS, method_handlers
 from swatow_protocol.carriers.grpc.tls import Certificate, make_certificate
 from swatow_protocol.envelope import sign
-from swatow_protocol.errors import ConfigError
+from swatow_protocol.errors import ConfigError, InvalidValue
 from swatow_protocol.identity import Identity
 from swatow_protocol.messages import Endpoint
 
@@ -79,8 +80,9 @@ class Server:
             _configuration(certificate), lambda: _configuration(self._current())
         )
         try:
+            parse_address(listen)  # gRPC listens somewhere else where a port is too large
             port = self._server.add_secure_port(listen, credentials)
-        except RuntimeError as error:
+        except (InvalidValue, RuntimeError) as error:
             raise ConfigError(f"listen {listen}: {error}") from None
         self.address = f"{listen.rpartition(':')[0]}:{port}"
         await self._server.start()

@@ -13,7 +13,8 @@ from dataclasses import dataclass
 from hashlib import sha256
 
 from swatow_protocol import limits
-from swatow_protocol.errors import Unreachable
+from swatow_protocol.addresses import parse_address
+from swatow_protocol.errors import InvalidValue, Unreachable
 from swatow_protocol.units import MICROS_PER_SECOND
 
 SERVER_NAME = "swatow"
@@ -74,16 +75,16 @@ async def fetch_certificate(address: str, timeout_s: float) -> bytes:
     Raises:
         Unreachable: no TLS 1.3 server answers there in time.
     """
-    host, _, port = address.rpartition(":")
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
     context.check_hostname = False
     context.verify_mode = ssl.CERT_NONE  # the caller compares the hash
     context.minimum_version = ssl.TLSVersion.TLSv1_3
     context.set_alpn_protocols(["h2"])
     try:
+        host, port = parse_address(address)
         async with asyncio.timeout(timeout_s):
-            _, writer = await asyncio.open_connection(host.strip("[]"), int(port), ssl=context)
-    except (OSError, ValueError, TimeoutError) as error:
+            _, writer = await asyncio.open_connection(host, port, ssl=context)
+    except (OSError, ValueError, InvalidValue, TimeoutError) as error:
         raise Unreachable(f"{address}: {str(error) or 'no answer in time'}") from None
     shown: bytes = writer.get_extra_info("ssl_object").getpeercert(binary_form=True)
     writer.transport.abort()
