@@ -13,6 +13,7 @@ from typing import Any
 
 import aiohttp
 import msgspec
+from aiohttp.http_exceptions import HttpProcessingError
 
 from swatow_node.engines.dialects import Dialect, LlamaCpp, Plain
 from swatow_node.engines.engine import EngineEvent, EngineFacts, EngineFailed, EngineRefused
@@ -35,7 +36,7 @@ _REFUSED = {400, 413, 422}
 """Statuses that are about the request; all others are the engine's or its owner's affair."""
 _BROKEN = (
     aiohttp.ClientError,
-    aiohttp.http_exceptions.HttpProcessingError,
+    HttpProcessingError,
     TimeoutError,
     ValueError,
     RuntimeError,  # the session was closed under the request

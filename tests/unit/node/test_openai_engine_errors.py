@@ -238,9 +238,9 @@ async def test_a_server_that_lists_nothing_serves_the_model_that_is_named() -> N
         assert fake.last(CHAT).body["model"] == "named"
 
 
-async def test_a_web_page_in_place_of_the_models_is_a_failure() -> None:
+async def test_a_web_page_in_place_of_the_models_is_a_mistake_of_the_settings() -> None:
     async with serving(v1_models=Answer(text="<html></html>")) as fake:
-        with pytest.raises(EngineFailed):
+        with pytest.raises(ConfigError, match="/v1/models"):
             await engine(fake).start()
 
 

@@ -230,13 +230,10 @@ async def test_a_buyer_that_breaks_a_rule_loses_its_stream(
         assert isinstance(buyer.served.exception(), FrameRefused | MessageRefused)
 
 
-async def test_a_voucher_that_the_market_would_refuse_as_too_early_is_refused(
+async def test_a_voucher_is_evidence_whatever_the_clock_of_its_buyer_says(
     tmp_path: Path,
 ) -> None:
-    """The market judges a voucher's time when it is redeemed; one from the future is not paid.
-
-    A node that takes such a voucher for money works for nothing.
-    """
+    """Neither node nor market judges its time, so what the node takes for money is paid."""
     award = deal.award()
     async with desk(tmp_path, SimulatedEngine(40, gated=True)) as at:
         buyer = Buyer(at)
@@ -244,7 +241,7 @@ async def test_a_voucher_that_the_market_would_refuse_as_too_early_is_refused(
         await buyer.until(FrameKind.ACCEPTED)
         buyer.vouch(award, opened, issued_us=NOW_US + 3_600 * SECOND)
         await buyer.leave()
-        assert at.awards.accounts[award.id].meter.signed == 0
+        assert at.awards.accounts[award.id].meter.signed > 0
 
 
 async def test_a_prompt_that_was_left_before_its_first_token_is_an_abandoned_one(
