@@ -80,6 +80,19 @@ def test_two_choices_are_counted_apart() -> None:
     assert all(each.tokens >= 0 for each in counted)
 
 
+def test_the_usage_of_two_choices_is_their_sum_over_one_prompt() -> None:
+    counter = LlamaCpp("b1", END_TOKEN).counter({"n": 2})
+    ends: list[dict[str, Any]] = [
+        {"choices": [], "usage": {"prompt_tokens": 7, "completion_tokens": tokens}}
+        for tokens in (12, 5)
+    ]
+    assert [counter.usage(end) for end in ends] == [
+        Usage(prompt_tokens=7, output_tokens=12),
+        Usage(prompt_tokens=7, output_tokens=17),
+    ]
+    assert ends[1]["usage"] == {"prompt_tokens": 7, "completion_tokens": 17, "total_tokens": 24}
+
+
 def test_choices_that_go_on_at_different_speeds_are_counted_apart() -> None:
     told = [(0, 1), (0, 2), (1, 1), (0, 5), (1, 2)]
     events: list[dict[str, Any]] = [

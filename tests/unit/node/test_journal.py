@@ -12,6 +12,7 @@ import pytest
 
 from swatow_node import journal as journals
 from swatow_node.journal import WRITES_PER_COMMIT_MAX, AwardRecord, Journal
+from swatow_protocol.errors import ConfigError
 from tests.support.samples import NOW_US, digest
 
 AWARD, OTHER = digest("award"), digest("other award")
@@ -251,3 +252,22 @@ async def test_what_waits_is_written_before_the_journal_closes(path: Path) -> No
     await asyncio.gather(*writes)
     async with journal(path) as again:
         assert await again.receipts_count() == 50
+
+
+async def test_a_closed_journal_says_so_and_takes_nothing(path: Path) -> None:
+    async with journal(path) as opened:
+        pass
+    with pytest.raises(RuntimeError, match="closed"):
+        await opened.keep_award(AWARD, b"award", NOW_US, NOW_US + 1)
+
+
+@pytest.fixture(params=[b"no database", b"SQLite format 3\0" + bytes(200)], ids=["text", "torn"])
+def no_journal(request: pytest.FixtureRequest, path: Path) -> Path:
+    path.parent.mkdir()
+    path.write_bytes(request.param * 20)
+    return path
+
+
+async def test_a_file_that_is_no_journal_is_named(no_journal: Path) -> None:
+    with pytest.raises(ConfigError, match=str(no_journal)):
+        Journal(no_journal)

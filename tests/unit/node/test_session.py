@@ -244,6 +244,28 @@ async def test_a_voucher_is_evidence_whatever_the_clock_of_its_buyer_says(
         assert at.awards.accounts[award.id].meter.signed > 0
 
 
+async def test_a_job_ends_when_the_time_of_its_award_is_over(tmp_path: Path) -> None:
+    award, engine = deal.award(), SimulatedEngine(40, gated=True)
+    clock = [NOW_US]
+    async with desk(tmp_path, engine, now_us=lambda: clock[0]) as at:
+        buyer = Buyer(at)
+        buyer.open(award)
+        assert engine.gate is not None
+        engine.gate.release()
+        for _ in (FrameKind.ACCEPTED, FrameKind.CHUNK):
+            frame = await buyer.next()
+            buyer.seals.open(1, frame.kind, frame.body)
+        clock[0] = at.awards.accounts[award.id].stop_by_us
+        engine.gate.release()
+        frame = await buyer.until(FrameKind.CLOSE)
+        close = codec.decode(Close, buyer.seals.open(1, frame.kind, frame.body))
+        assert close.finish_reason is FinishReason.EXPIRED
+        assert engine.stopped.is_set()
+        receipt = verify(close.receipt, Receipt, network=NETWORK, now_us=None, sender=NODE.key)
+        assert receipt.message.usage.output_tokens == 2, "what was made by then is sent"
+        await buyer.leave()
+
+
 async def test_a_prompt_that_was_left_before_its_first_token_is_an_abandoned_one(
     tmp_path: Path,
 ) -> None:
