@@ -166,6 +166,7 @@ def _report(
         )
         return
     terminal.facts("Receipt", receipt.rows())
+    terminal.text("")
     terminal.table(
         f"Ledger ({after.currency})",
         ("account", "before", "after", "change"),

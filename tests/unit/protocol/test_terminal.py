@@ -69,10 +69,31 @@ def test_words_of_others_are_never_markup(watched: Callable[[], Terminal], capsy
     assert captured.err.count(MARKUP) == 2
 
 
+def test_words_of_others_move_no_cursor(watched: Callable[[], Terminal], capsys: Capture) -> None:
+    """An answer must not clear the screen, set a title or overwrite the price above it."""
+    evil = "before\x1b]0;title\x07\x1b[2J\r\x9b1A\x08after"
+    shown = "before]0;title[2J1Aafter"
+    terminal = watched()
+    terminal.text(evil)
+    assert capsys.readouterr().out == f"{shown}\n"
+    terminal.note(evil)
+    terminal.table("", ("", ""), [("value", evil)])
+    with pytest.raises(SystemExit):
+        terminal.fail(evil)
+    captured = capsys.readouterr()
+    assert captured.out.count(shown) == 1
+    assert captured.err.count(shown) == 2
+
+
+def test_in_a_pipe_text_is_data(capsys: Capture) -> None:
+    Terminal().text("a\x1b[0mb :smile:")
+    assert capsys.readouterr().out == "a\x1b[0mb :smile:\n"
+
+
 def test_text_is_printed_as_it_is_and_at_once(capsys: Capture) -> None:
     terminal = Terminal()
-    terminal.text("汕头", end="")
-    assert capsys.readouterr().out == "汕头"
+    terminal.text("汕头 :smile:", end="")
+    assert capsys.readouterr().out == "汕头 :smile:"
     terminal.text("a\tb  " + "long " * 100)
     assert capsys.readouterr().out == "a\tb  " + "long " * 100 + "\n", "never wrapped"
 
