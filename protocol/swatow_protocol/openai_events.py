@@ -15,12 +15,25 @@ def choices_of(event: dict[str, Any]) -> list[dict[str, Any]]:
 
 def text_of(choice: dict[str, Any]) -> str:
     """Return everything in a streamed choice that the model wrote: reasoning, text, tool calls."""
-    delta = choice.get("delta")
-    if not isinstance(delta, dict):
-        delta = {}
-    calls = delta.get("tool_calls")
+    delta = _object(choice.get("delta"))
     parts = [delta.get("reasoning_content"), delta.get("content")]
-    for call in calls if isinstance(calls, list) else []:
-        function = call.get("function") if isinstance(call, dict) else None
-        parts += function.values() if isinstance(function, dict) else []
+    for function in _functions(delta):
+        parts += function.values()
     return "".join(part for part in [*parts, choice.get("text")] if isinstance(part, str))
+
+
+def calls_begun_in(choice: dict[str, Any]) -> int:
+    """Return how many calls of tools begin in a streamed choice: each tells its name once."""
+    functions = _functions(_object(choice.get("delta")))
+    return sum(bool(function.get("name")) for function in functions)
+
+
+def _functions(delta: dict[str, Any]) -> list[dict[str, Any]]:
+    calls = delta.get("tool_calls")
+    if not isinstance(calls, list):
+        return []
+    return [_object(call.get("function")) for call in calls if isinstance(call, dict)]
+
+
+def _object(value: Any) -> dict[str, Any]:
+    return value if isinstance(value, dict) else {}

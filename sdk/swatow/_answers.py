@@ -91,9 +91,10 @@ class Completion:
     @property
     def text(self) -> str:
         """Text of the first choice."""
-        choices = self.raw.get("choices") or [{}]
-        message = choices[0].get("message") or {}
-        return str(message.get("content") or choices[0].get("text") or "")
+        first = next(iter(choices_of(self.raw)), {})
+        message = first.get("message")
+        said = message.get("content") if isinstance(message, dict) else None
+        return str(said or first.get("text") or "")
 
     def __repr__(self) -> str:
         return f"Completion({self.text!r}, {self.receipt.cost_text})"

@@ -299,7 +299,8 @@ class AsyncClient:
         stale: NodeLine | None = None
         for left in range(BUSY_TRIES_MAX, 0, -1):
             line = await self._line(award, stale)
-            await self._fetch_tokenizer(line, award.model)
+            if await self._fetch_tokenizer(line, award.model):
+                line = await self._line(award, stale)  # it may have been closed in the meantime
             live = line.open(
                 award=award,
                 service=job.service,
@@ -334,17 +335,20 @@ class AsyncClient:
         except NetworkError as error:
             raise NodeFailed(award.award.node, f"cannot be reached: {error}") from None
 
-    async def _fetch_tokenizer(self, line: NodeLine, model: Model) -> None:
-        """Get the tokenizer that the model pins, once, where it can be used."""
+    async def _fetch_tokenizer(self, line: NodeLine, model: Model) -> bool:
+        """Get the tokenizer that the model pins, where it can be used; tell if it was asked for.
+
+        A job runs without it, so it is asked for once, and no error ends the job.
+        """
         digest = model.tokenizer_sha256
         if digest is None or not self._tokenizers.missing(digest):
-            return
+            return False
         try:
             file = await line.client.tokenizer(digest)
-        except (RemoteError, NetworkError):
-            self._tokenizers.give_up(digest)
-        else:
             await asyncio.to_thread(self._tokenizers.keep, digest, file)
+        except (RemoteError, NetworkError, OSError):
+            self._tokenizers.give_up(digest)
+        return True
 
     def _stream(self, award: HeldAward, job: Request, live: LiveJob) -> CompletionStream:
         async def on_end(core: BuyerJob) -> None:

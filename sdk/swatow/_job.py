@@ -32,7 +32,7 @@ from swatow_protocol.messages import (
     Voucher,
 )
 from swatow_protocol.metering import JobMeter, check_usage, standard_tokens
-from swatow_protocol.openai_events import choices_of, text_of
+from swatow_protocol.openai_events import calls_begun_in, choices_of, text_of
 from swatow_protocol.sealing import Seals
 from swatow_protocol.transcript import Transcript
 from swatow_protocol.units import cost_nanos
@@ -219,9 +219,11 @@ class BuyerJob:
         if self._position > self._opening.message.output_tokens_max:
             raise self._cheated(f"{self._position} output tokens, more than were asked for")
         events = [_decode_event(body) for body in chunk.events]
-        text = "".join(text_of(choice) for event in events for choice in choices_of(event))
+        choices = [choice for event in events for choice in choices_of(event)]
+        text = "".join(text_of(choice) for choice in choices)
+        calls = sum(calls_begun_in(choice) for choice in choices)
         first = not self._meter.usage.output_tokens
-        self._meter.chunk(self.recount.add(text, chunk.tokens, chunk.token_ids))
+        self._meter.chunk(self.recount.add(text, chunk.tokens, chunk.token_ids, calls))
         due = self.award.meter.voucher_due or (first and self._meter.usage.output_tokens)
         return events, self._vouch(now_us) if due else []
 

@@ -92,6 +92,9 @@ class MarketLine:
                 models = [self._verified(each, Model) for each in found.models]
             except RemoteError as error:
                 raise MarketError(str(error)) from None
+            except NetworkError:
+                await self._drop()
+                raise
             self._catalogue = Catalogue(
                 terms.message, {signed.message.name: signed for signed in models}
             )
@@ -104,6 +107,9 @@ class MarketLine:
             found = await client.list_offers()
         except RemoteError as error:
             raise MarketError(str(error)) from None
+        except NetworkError:
+            await self._drop()
+            raise
         offers = []
         for envelope in found.offers:
             try:

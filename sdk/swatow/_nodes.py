@@ -5,6 +5,7 @@ import contextlib
 from collections import deque
 from collections.abc import AsyncIterator, Callable
 from typing import Any
+from weakref import WeakValueDictionary
 
 import structlog
 
@@ -309,7 +310,8 @@ class NodeLines:
         self._now_us = now_us
         self._random_bytes = random_bytes
         self._lines: dict[bytes, NodeLine] = {}
-        self._connecting = asyncio.Lock()
+        # One for each node, so that one that does not answer keeps nobody from the others.
+        self._connecting = WeakValueDictionary[bytes, asyncio.Lock]()
 
     async def line(self, award: Award, offer: Offer, *, stale: NodeLine | None = None) -> NodeLine:
         """Return the line to the node of an award.
@@ -322,7 +324,7 @@ class NodeLines:
             NetworkError: no address of the node answers.
             NodeCheated: whoever answers is not the node.
         """
-        async with self._connecting:
+        async with self._connecting.setdefault(award.node, asyncio.Lock()):
             line = self._lines.pop(award.node, None)
             if line is not None and (line.broken or line is stale):
                 await line.close()
@@ -339,10 +341,11 @@ class NodeLines:
         await asyncio.gather(*(line.close() for line in lines))
 
     async def _make_room(self) -> None:
-        """Close the line that has been idle longest, if there are as many as may be."""
+        """Close the lines that have been idle longest, if there are as many as may be."""
         idle = [node for node, line in self._lines.items() if line.idle]
-        if len(self._lines) >= LINES_MAX and idle:
-            await self._lines.pop(idle[0]).close()
+        surplus = max(0, len(self._lines) + 1 - LINES_MAX)
+        closing = [self._lines.pop(node) for node in idle[:surplus]]
+        await asyncio.gather(*(line.close() for line in closing))
 
     async def _connect(self, award: Award, offer: Offer, *, ask: bool) -> NodeLine:
         failed: NetworkError | None = None

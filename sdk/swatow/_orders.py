@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import Callable
 from contextlib import aclosing
+from weakref import WeakValueDictionary
 
 from swatow._awards import HeldAward
 from swatow._config import BuyerSettings
@@ -54,7 +55,8 @@ class Orders:
         self._random_bytes = random_bytes
         self._held: dict[bytes, HeldAward] = {}
         self._what: dict[bytes, tuple[bytes, int, Limits]] = {}  # award -> model, price, limits
-        self._ordering: dict[tuple[bytes, int, Limits], asyncio.Lock] = {}
+        # A lock lives as long as a job waits for it or holds it, however the order ends.
+        self._ordering = WeakValueDictionary[tuple[bytes, int, Limits], asyncio.Lock]()
 
     @property
     def held(self) -> list[HeldAward]:
@@ -81,8 +83,6 @@ class Orders:
                     raise LimitsUnmet((LimitName.CAPACITY,), self._settings.order_wait_s)
             award.reserved += tokens
             award.jobs += 1
-        if not lock.locked():
-            self._ordering.pop(what, None)
         return award
 
     def settle(self, award: HeldAward, tokens: int) -> None:
@@ -101,19 +101,21 @@ class Orders:
             NetworkError, MarketError: as in `MarketLine.place`.
         """
         order = await self._make(model, lots, price, limits)
-        awards: list[HeldAward] = []
+        awards: dict[bytes, HeldAward] = {}  # an order that is asked about again tells all of them
         unmet: tuple[LimitName, ...] = ()
         what = (model.id, price, limits)
         async with aclosing(self._market.place(order)) as news:
             async for event in news:
                 _check_admitted(event)
                 unmet = event.unmet or unmet
-                awards += [await self._keep(granted, order, what) for granted in event.granted]
+                for granted in event.granted:
+                    award = await self._keep(granted, order, what)
+                    awards[award.id] = award
                 if event.state is not OrderState.OPEN:
                     break
         if not awards:
             raise LimitsUnmet(unmet, self._settings.order_wait_s)
-        return awards
+        return list(awards.values())
 
     async def recall(self, prefix: str) -> HeldAward:
         """Take up an award that another process has put into the wallet.
@@ -182,6 +184,9 @@ class Orders:
         self, granted: Granted, order: Signed[Order], what: tuple[bytes, int, Limits]
     ) -> HeldAward:
         award = await self._market.held(granted, order)
+        known = self._held.get(award.id)
+        if known is not None and not known.released:
+            return known  # with what is left of it
         self._forget_old()
         self._held[award.id], self._what[award.id] = award, what
         await asyncio.to_thread(

@@ -3,11 +3,16 @@
 A buyer signs for no more tokens than it can find in what it received. With the tokenizer that the
 model pins by hash, that is the canonical count of the text; without it, only what no tokenizer
 could pass: a token is at least one byte. Tokens that leave no text are allowed for: the one that
-ends an answer, and those of a stop sequence, which the engine holds back.
+ends an answer, those of a stop sequence, which the engine holds back, and the marks round a call of
+a tool, which it reads out of what the model wrote.
 """
 
 from pathlib import Path
+from tempfile import NamedTemporaryFile
 from typing import Any, Protocol
+
+CALL_MARKS_MAX = 32
+"""Tokens that a model may write round the name and the arguments of one call of a tool."""
 
 
 class Tokenizer(Protocol):
@@ -49,13 +54,17 @@ class Recount:
         """Whether the model's own tokenizer counts."""
         return self._tokenizer is not None
 
-    def add(self, text: str, tokens: int, token_ids: tuple[int, ...]) -> int:
-        """Take in a chunk; return how many of its tokens to sign for at once.
+    def add(self, text: str, tokens: int, token_ids: tuple[int, ...], calls: int = 0) -> int:
+        """Take in a chunk in which `calls` of tools begin; return how many tokens to sign for now.
 
         Pieces are counted one by one here, which is never less than the whole: the whole is
-        counted at the end.
+        counted at the end. From a call on, the text is not what the model wrote, and ids prove
+        nothing.
         """
         before = min(self.claimed, self._bound + self._hidden)
+        if calls:
+            self._hidden += calls * CALL_MARKS_MAX
+            self._token_ids = None
         self._text.append(text)
         self.claimed += tokens
         self._bound += self._most(text)
@@ -173,10 +182,9 @@ class TokenizerCache:
     def keep(self, digest: bytes, file: bytes) -> None:
         """Keep a file whose hash was checked."""
         self._directory.mkdir(parents=True, exist_ok=True)
-        path = self._path(digest)
-        partial = path.with_suffix(".partial")
-        partial.write_bytes(file)
-        partial.rename(path)
+        with NamedTemporaryFile(dir=self._directory, suffix=".partial", delete=False) as partial:
+            partial.write(file)
+        Path(partial.name).rename(self._path(digest))  # others may be keeping the same one
 
     def _path(self, digest: bytes) -> Path:
         return self._directory / f"{digest.hex()}.json"

@@ -169,8 +169,10 @@ class Client:
     def close(self) -> None:
         """Release every award and close all connections."""
         if self._thread.is_alive():
-            self._call(self._async.aclose())
-            self._stop_loop()
+            try:
+                self._call(self._async.aclose())
+            finally:
+                self._stop_loop()
 
     def __enter__(self) -> Self:
         return self

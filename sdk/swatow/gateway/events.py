@@ -10,6 +10,7 @@ from typing import Any
 import msgspec
 
 from swatow._answers import JobReceipt
+from swatow_protocol.openai_events import choices_of
 
 _encoder = msgspec.json.Encoder(decimal_format="number")
 _NANO = Decimal("1e-9")
@@ -40,10 +41,10 @@ class Tail:
         """Return the events that may be sent now."""
         if event.get("usage"):
             self._usage = {name: value for name, value in event.items() if name != "choices"}
-            if not event.get("choices"):
+            if not choices_of(event):
                 return []
         ready = [] if self._held is None else [self._held]
-        ends = any(choice.get("finish_reason") for choice in event.get("choices") or ())
+        ends = any(choice.get("finish_reason") for choice in choices_of(event))
         self._held = event if ends else None
         return ready if ends else [*ready, event]
 
@@ -60,7 +61,8 @@ def cost_fields(receipt: JobReceipt | None, answer: dict[str, Any] | None) -> di
     """Return `usage` with its cost, and the receipt, as fields of an answer."""
     if receipt is None:
         return {}
-    usage = dict((answer or {}).get("usage") or {})
+    told = (answer or {}).get("usage")
+    usage = dict(told) if isinstance(told, dict) else {}
     usage.setdefault("prompt_tokens", receipt.prompt_tokens)
     usage.setdefault("completion_tokens", receipt.output_tokens)
     usage.setdefault("total_tokens", receipt.prompt_tokens + receipt.output_tokens)

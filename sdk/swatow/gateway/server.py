@@ -15,6 +15,7 @@ from starlette.applications import Starlette
 from starlette.requests import ClientDisconnect, Request
 from starlette.responses import Response, StreamingResponse
 from starlette.routing import Route
+from starlette.types import Receive, Scope, Send
 
 from swatow._answers import CompletionStream
 from swatow._client import AsyncClient
@@ -105,7 +106,7 @@ class Gateway:
                 return Response(status_code=_GONE)
             if asked.stream:
                 events = _events(running, Tail(include_usage=asked.include_usage))
-                return StreamingResponse(events, media_type="text/event-stream")
+                return _Stream(running, events)
             whole = await _unless_gone(request, running.completion())
             if whole is None:
                 await running.aclose()
@@ -199,6 +200,21 @@ class _Server(uvicorn.Server):
     def capture_signals(self) -> Iterator[None]:
         """Leave the signals alone."""
         yield
+
+
+class _Stream(StreamingResponse):
+    """An answer as it comes; its engine is stopped even if the client left before its start."""
+
+    def __init__(self, running: CompletionStream, events: AsyncIterator[bytes]) -> None:
+        super().__init__(events, media_type="text/event-stream")
+        self._running = running
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Send the answer."""
+        try:
+            await super().__call__(scope, receive, send)
+        finally:
+            await self._running.aclose()
 
 
 async def _body(request: Request) -> bytes:

@@ -20,6 +20,8 @@ class Call:
     gone: asyncio.Event = field(default_factory=asyncio.Event)
     cut: bool = False
     """The client goes away before it has sent the whole body."""
+    unread: bool = False
+    """The client takes nothing, so nothing can be sent to it."""
     status: int = 0
     answered: dict[str, str] = field(default_factory=dict)
     """Headers of the answer."""
@@ -75,6 +77,8 @@ class Call:
 
     async def _send(self, message: Message) -> None:
         if message["type"] == "http.response.start":
+            if self.unread:
+                await asyncio.get_running_loop().create_future()
             self.status = message["status"]
             self.answered = {name.decode(): value.decode() for name, value in message["headers"]}
         else:

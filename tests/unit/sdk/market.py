@@ -42,6 +42,8 @@ class Grant:
     unmet: tuple[LimitName, ...] = ()
     fails: SwatowError | None = None
     """Raised in place of the news."""
+    breaks: SwatowError | None = None
+    """Raised after the news."""
 
 
 class FakeMarket:
@@ -102,6 +104,8 @@ class FakeMarket:
         granted = tuple(grant_of(order, changes, grant.offer) for changes in grant.awards)
         last = _event(order.id, grant.state, None, granted, grant.unmet)
         yield OrderEvents(events=(last,))
+        if grant.breaks is not None:
+            raise grant.breaks
 
 
 def grant_of(

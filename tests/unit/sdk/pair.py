@@ -68,6 +68,7 @@ class Pair:
         *,
         tokenizer: Tokenizer | None = None,
         stops: list[str] | None = None,
+        choices: int = 1,
         output_tokens_max: int = 256,
     ) -> None:
         self.held = held or held_award()
@@ -85,7 +86,7 @@ class Pair:
             award=self.held,
             seals=self.node.buyer_seals,
             identity=BUYER,
-            recount=Recount(tokenizer, stops or []),
+            recount=Recount(tokenizer, stops or [], choices),
             prompt_tokens_most=PROMPT_MOST,
         )
         self.transcript = Transcript(self.job.id)

@@ -185,3 +185,48 @@ def test_the_text_of_every_choice_is_what_its_events_said(
         said[index] += text
     texts = [each["message"]["content"] if is_chat else each["text"] for each in choices]
     assert dict(zip([each["index"] for each in choices], texts, strict=True)) == said
+
+
+def test_log_probabilities_may_begin_with_nothing() -> None:
+    """As vLLM's do: its first event has the role, and null beside it."""
+    entry = {"token": "a", "logprob": -0.5, "top_logprobs": []}
+    events = [
+        chat({"role": "assistant", "content": ""}, logprobs=None),
+        chat({"content": "a"}, logprobs={"content": [entry]}),
+    ]
+    assert assemble(events)["choices"][0]["logprobs"] == {"content": [entry]}
+
+
+NAMES = st.sampled_from(
+    ["choices", "index", "delta", "message", "content", "text", "logprobs", "tool_calls", "data"]
+)
+JSON = st.recursive(
+    st.none() | st.booleans() | st.integers(-1, 2) | st.text(max_size=3),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(NAMES, inner, max_size=4),
+    max_leaves=12,
+)
+CHOICES = st.fixed_dictionaries({}, optional={"index": JSON, "delta": JSON, "logprobs": JSON})
+EVENTS = st.dictionaries(NAMES, JSON, max_size=3) | st.fixed_dictionaries(
+    {"choices": st.lists(CHOICES, max_size=2)}
+)
+
+
+@given(st.lists(EVENTS, min_size=2, max_size=4))
+def test_events_in_whatever_shape_are_put_together(events: list[dict[str, Any]]) -> None:
+    """They come from somebody else's engine: an odd one must not cost the buyer the answer."""
+    before = json.dumps(events)
+    whole = assemble(events)
+    assert all(isinstance(choice, dict) for choice in whole["choices"])
+    assert json.dumps(events) == before, "the events are the caller's"
+
+
+def test_an_odd_event_in_the_middle_loses_no_words() -> None:
+    odd: list[dict[str, Any]] = [
+        {"choices": 5},
+        {"choices": [5]},
+        {"choices": [{"delta": 5}]},
+        chat({"content": None}),
+    ]
+    events = [chat({"content": "a"}), *odd, chat({"content": "b"})]
+    (choice,) = assemble(events)["choices"]
+    assert choice["message"]["content"] == "ab"

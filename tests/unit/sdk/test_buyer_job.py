@@ -125,7 +125,8 @@ def test_a_cached_prompt_costs_less() -> None:
 def test_no_voucher_is_ever_above_what_was_received(data: st.DataObject) -> None:
     """Whatever a node claims, chunk by chunk and at the end, with and without text."""
     interval = data.draw(st.integers(1, 32))
-    pair = Pair(held_award(interval=interval, window=max(interval, 32)))
+    held = held_award(interval=interval, window=max(interval, 32))
+    pair = Pair(held, output_tokens_max=15 * 60)
     prompt = data.draw(st.integers(0, 100))
     pair.accepted(prompt)
     text, vouchers, claimed = "", [0], 0
@@ -233,6 +234,7 @@ GOOD_ENDS = {
     FinishReason.LENGTH,
     FinishReason.SPENT,
     FinishReason.CANCELLED,
+    FinishReason.EXPIRED,
 }
 
 

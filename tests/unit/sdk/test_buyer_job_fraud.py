@@ -14,7 +14,7 @@ from swatow_protocol.envelope import sign
 from swatow_protocol.lifecycle import JobState
 from swatow_protocol.messages import Accepted, FinishReason, Frame, FrameKind, Usage
 from tests.support.samples import BUYER, NODE, NOW_US, STRANGER, digest
-from tests.unit.sdk.pair import PROMPT_MOST, CharTokenizer, Pair, kinds, promised
+from tests.unit.sdk.pair import PROMPT_MOST, CharTokenizer, Pair, held_award, kinds, promised
 
 RIGHT = Usage(prompt_tokens=40, output_tokens=2)
 
@@ -143,6 +143,18 @@ EVENTS: dict[str, bytes] = {
     "a number": b"5",
     "not UTF-8": b'{"a":"\xff"}',
     "nested too deep": b'{"a":' + b"[" * 20_000,
+}
+
+
+@pytest.mark.parametrize("name", EVENTS)
+def test_an_event_that_is_no_json_object_is_found_out(name: str) -> None:
+    """It is the node's fault, so it must not end the reader of all the other jobs."""
+    pair = running()
+    caught(pair, pair.chunk(events=(EVENTS[name],)))
+
+
+ODD_EVENTS: dict[str, bytes] = {
+    "nothing in it": b"{}",
     "choices that are a number": b'{"choices":5}',
     "choices of numbers": b'{"choices":[5]}',
     "a delta that is a list": b'{"choices":[{"delta":[1]}]}',
@@ -153,11 +165,15 @@ EVENTS: dict[str, bytes] = {
 }
 
 
-@pytest.mark.parametrize("name", EVENTS)
-def test_an_event_in_no_shape_of_the_openai_api_is_found_out(name: str) -> None:
-    """It is the node's fault, so it must not end the reader of all the other jobs."""
+@pytest.mark.parametrize("name", ODD_EVENTS)
+def test_an_event_in_no_shape_of_the_openai_api_holds_no_words(name: str) -> None:
+    """An engine may send what we do not know. It is passed on, and not one token is paid for it."""
     pair = running()
-    caught(pair, pair.chunk(events=(EVENTS[name],)))
+    events, _ = pair.give(pair.chunk(tokens=100, events=(ODD_EVENTS[name],)))
+    assert events == [json.loads(ODD_EVENTS[name])]
+    assert pair.job.recount.text == "word "
+    assert pair.job.usage.output_tokens == len("word ") + 1
+    assert pair.state() is JobState.RUNNING
 
 
 WRONG_RECEIPTS: dict[str, dict[str, Any]] = {
@@ -179,6 +195,7 @@ WRONG_RECEIPTS: dict[str, dict[str, Any]] = {
     "more for the award than it holds": {"award_standard_tokens": 5_001},
     "less for the award than for the job": {"award_standard_tokens": 11},
     "another carbon intensity than offered": {"carbon_mg_per_lot": 1},
+    "no carbon intensity although one was offered": {"carbon_mg_per_lot": None},
     "an end before its start": {"closed_us": NOW_US - 1},
     "a cache larger than the prompt": {
         "usage": Usage(prompt_tokens=40, cached_tokens=41, output_tokens=2)
@@ -246,7 +263,7 @@ def test_with_the_models_tokenizer_not_one_token_more_is_paid() -> None:
 
 
 def test_tokens_that_leave_no_text_are_not_signed_for() -> None:
-    pair = Pair()
+    pair = Pair(output_tokens_max=6 * limits.TOKENS_PER_CHUNK_MAX)
     pair.accepted(0)
     assert promised(pair.send("", tokens=limits.TOKENS_PER_CHUNK_MAX)) == [1]
     for _ in range(5):
@@ -283,18 +300,33 @@ def test_no_more_output_is_paid_than_was_asked_for() -> None:
     """The opening says where the node stops; what it sends beyond was not bought."""
     pair = Pair(output_tokens_max=20)
     pair.accepted(0)
-    try:
-        for _ in range(50):
-            pair.send()
-        pair.end(Usage(output_tokens=50))
-    except NodeCheated:
-        assert pair.state() is JobState.BROKEN
+    for _ in range(20):
+        pair.send()
+    error = caught(pair, pair.chunk())
+    assert "more than were asked for" in str(error)
     assert pair.held.meter.signed <= 20
+
+
+def test_no_more_output_is_claimed_at_the_end_than_was_asked_for() -> None:
+    """Although what arrived is long enough for more tokens."""
+    pair = Pair(output_tokens_max=2)
+    pair.accepted(40)
+    pair.send(tokens=2)
+    caught(pair, pair.close(pair.receipt(Usage(prompt_tokens=40, output_tokens=3))))
+
+
+def test_a_last_job_larger_than_its_award_is_paid_as_far_as_the_award_goes() -> None:
+    pair = Pair(held_award(lots=1), output_tokens_max=1_100)
+    pair.accepted(0)
+    pair.send("x" * 1_100, tokens=1_100)
+    pair.end(Usage(output_tokens=1_100), award_standard_tokens=1_000)
+    assert pair.state() is JobState.CLOSED
+    assert pair.held.meter.signed == 1_000
 
 
 def test_an_honest_answer_of_two_choices_is_countersigned() -> None:
     """Each choice ends with a token of its own that leaves no text."""
-    pair = Pair(tokenizer=CharTokenizer())
+    pair = Pair(tokenizer=CharTokenizer(), choices=2)
     pair.accepted(0)
     for index, text in ((0, "ab"), (1, "cd")):
         choice = {"index": index, "delta": {"content": text}, "finish_reason": None}
@@ -305,4 +337,24 @@ def test_an_honest_answer_of_two_choices_is_countersigned() -> None:
         pair.send(tokens=1, token_ids=(0,), events=(json.dumps({"choices": [choice]}).encode(),))
     frames = pair.end(Usage(output_tokens=6))
     assert promised(frames)[-1:] == [6]
+    assert pair.state() is JobState.CLOSED
+
+
+TOOL_CALL = {"index": 0, "function": {"name": "time", "arguments": '{"in":"sg"}'}}
+
+
+@pytest.mark.parametrize("tokens_with_it", [0, 29])
+def test_ids_prove_nothing_against_a_call_of_a_tool(tokens_with_it: int) -> None:
+    """The engine reads it out of what the model wrote, marks and names of fields and all."""
+    wrote = '<call>{"name":"time","arguments":{"in":"sg"}}'
+    pair = Pair(tokenizer=CharTokenizer())
+    pair.accepted(0)
+    ids = tuple(map(ord, wrote))
+    split = len(ids) - tokens_with_it
+    pair.send("", tokens=split, token_ids=ids[:split])
+    body = json.dumps({"choices": [{"index": 0, "delta": {"tool_calls": [TOOL_CALL]}}]}).encode()
+    pair.send(tokens=tokens_with_it, token_ids=ids[split:], events=(body,))
+    assert pair.job.recount.text == 'time{"in":"sg"}'
+    pair.end(Usage(output_tokens=len(wrote)))
+    assert pair.job.usage.output_tokens == len(wrote), "its marks are allowed for"
     assert pair.state() is JobState.CLOSED

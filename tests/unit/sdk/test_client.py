@@ -12,6 +12,8 @@ import pytest
 
 from swatow._client import BUSY_TRIES_MAX, AsyncClient
 from swatow._nodes import NodeLine, NodeLines
+from swatow._recount import TokenizerCache
+from swatow._sync import Client
 from swatow.errors import (
     InvalidRequest,
     InvalidValue,
@@ -40,43 +42,60 @@ class FakeNodes:
 
     outcomes: list[SwatowError | None] = field(default_factory=list)
     unreachable: SwatowError | None = None
-    fresh: list[bool] = field(default_factory=list)
-    """Whether each line was asked for anew."""
+    lines: list["FakeLine"] = field(default_factory=list)
+    """The last is the one in use."""
     opened: list[dict[str, Any]] = field(default_factory=list)
     released: list[bytes] = field(default_factory=list)
     tokenizers_asked: int = 0
+    breaks_while_asked: bool = False
+    """The line breaks while it is asked for a tokenizer."""
     closed: bool = False
-    broken: bool = False
 
-    async def line(self, _award: Any, _offer: Any, *, fresh: bool = False) -> "FakeNodes":
-        """Return the one line."""
-        self.fresh.append(fresh)
+    async def line(self, _award: Any, _offer: Any, *, stale: Any = None) -> "FakeLine":
+        """Return the line, a new one in the place of a stale or broken one."""
         if self.unreachable is not None:
             raise self.unreachable
-        return self
+        if not self.lines or self.lines[-1] is stale or self.lines[-1].broken:
+            self.lines.append(FakeLine(self))
+        return self.lines[-1]
+
+    async def close(self) -> None:
+        """Note it."""
+        self.closed = True
+
+
+class FakeLine:
+    """One line; what happens on it is noted with all the nodes."""
+
+    def __init__(self, nodes: FakeNodes) -> None:
+        self._nodes = nodes
+        self.broken = self.closed = False
+        self.idle = True
 
     async def close(self) -> None:
         """Note it."""
         self.closed = True
 
     @property
-    def client(self) -> "FakeNodes":
+    def client(self) -> "FakeLine":
         """Return what answers the calls of a line."""
         return self
 
     async def tokenizer(self, _digest: bytes) -> bytes:
         """Have none."""
-        self.tokenizers_asked += 1
+        self._nodes.tokenizers_asked += 1
+        self.broken = self._nodes.breaks_while_asked
         raise CallRefused("no such tokenizer")
 
     def open(self, **arguments: Any) -> "FakeLive":
         """Open a job, or not."""
-        self.opened.append(arguments)
-        return FakeLive(self.outcomes.pop(0) if self.outcomes else None)
+        assert not self.broken, "nobody would ever be told of this job"
+        self._nodes.opened.append(arguments)
+        return FakeLive(self._nodes.outcomes.pop(0) if self._nodes.outcomes else None)
 
     def release(self, award: Any) -> None:
         """Note that an award was given back."""
-        self.released.append(award.id)
+        self._nodes.released.append(award.id)
 
 
 @dataclass
@@ -135,7 +154,7 @@ async def test_a_busy_node_is_asked_again_as_often_as_it_says(tmp_path: Path) ->
     buyer = Buyer(tmp_path, *[refused(JobRefusal.BUSY)] * (BUSY_TRIES_MAX - 1))
     await buyer.run()
     assert len(buyer.nodes.opened) == BUSY_TRIES_MAX
-    assert buyer.nodes.fresh == [False] * BUSY_TRIES_MAX
+    assert len(buyer.nodes.lines) == 1
 
 
 async def test_a_node_that_stays_busy_is_given_up_and_nothing_stays_set_aside(
@@ -154,28 +173,48 @@ async def test_a_node_with_new_keys_is_asked_for_them_once(
 ) -> None:
     buyer = Buyer(tmp_path, refused(refusal))
     await buyer.run()
-    assert buyer.nodes.fresh == [False, True]
+    assert (len(buyer.nodes.lines), len(buyer.nodes.opened)) == (2, 2)
     again = Buyer(tmp_path / "again", refused(refusal), refused(refusal))
     with pytest.raises(NodeRefused):
         await again.run()
-    assert again.nodes.fresh == [False, True]
+    assert (len(again.nodes.lines), len(again.nodes.opened)) == (2, 2)
 
 
 async def test_a_busy_node_with_new_keys_is_not_connected_to_anew_each_time(
     tmp_path: Path,
 ) -> None:
-    """A fresh line closes the one before, and with it every other job that runs on it."""
+    """A new line closes the one before, and with it every other job that runs on it."""
     retired, busy = refused(JobRefusal.SEALING_KEY_RETIRED), refused(JobRefusal.BUSY)
     buyer = Buyer(tmp_path, retired, busy, busy)
     await buyer.run()
-    assert buyer.nodes.fresh == [False, True, False, False]
+    assert (len(buyer.nodes.lines), len(buyer.nodes.opened)) == (2, 4)
 
 
-class OldLine(FakeNodes):
+async def test_keys_that_change_while_a_node_is_busy_are_asked_for_so_often_and_no_more(
+    tmp_path: Path,
+) -> None:
+    busy = [refused(JobRefusal.BUSY)] * (BUSY_TRIES_MAX - 1)
+    buyer = Buyer(tmp_path, *busy, refused(JobRefusal.SEALING_KEY_RETIRED))
+    with pytest.raises(NodeFailed, match=r"its keys change"):
+        await buyer.run()
+    assert len(buyer.nodes.opened) == BUSY_TRIES_MAX
+    assert buyer.reserved() == [(0, 0)]
+
+
+async def test_a_job_is_not_opened_on_a_line_that_broke_in_the_meantime(tmp_path: Path) -> None:
+    """It would wait for its whole silence before anybody noticed."""
+    buyer = Buyer(tmp_path)
+    buyer.nodes.breaks_while_asked = True
+    await buyer.run()
+    assert [line.broken for line in buyer.nodes.lines] == [True, False]
+    assert len(buyer.nodes.opened) == 1
+
+
+class OldLine(FakeLine):
     """A line to a node whose keys have changed: every job is refused, all at the same time."""
 
     def __init__(self, all_refused: asyncio.Barrier) -> None:
-        super().__init__()
+        super().__init__(FakeNodes())
         self._all_refused = all_refused
 
     def open(self, **_: Any) -> FakeLive:
@@ -193,19 +232,19 @@ async def test_jobs_that_meet_new_keys_at_once_do_not_close_each_others_line(
         now_us=lambda: 0,
         random_bytes=bytes,
     )
-    old, new = OldLine(asyncio.Barrier(2)), list[FakeNodes]()
+    old, new = OldLine(asyncio.Barrier(2)), list[FakeLine]()
 
-    async def connect(*_: Any, fresh: bool) -> NodeLine:
-        if not fresh:
+    async def connect(*_: Any, ask: bool) -> NodeLine:
+        if not ask:
             return cast("NodeLine", old)
-        new.append(FakeNodes())
+        new.append(FakeLine(FakeNodes()))
         return cast("NodeLine", new[-1])
 
     monkeypatch.setattr(lines, "_connect", connect)
     buyer.client._nodes = lines
     await asyncio.gather(buyer.run(), buyer.run())
     assert old.closed
-    assert not any(line.closed for line in new), "a job had opened on it"
+    assert [line.closed for line in new] == [False], "a job had opened on it"
 
 
 async def test_an_award_that_the_node_calls_spent_is_replaced(tmp_path: Path) -> None:
@@ -290,6 +329,22 @@ async def test_a_tokenizer_that_no_node_has_is_asked_for_once(tmp_path: Path) ->
     assert buyer.nodes.tokenizers_asked == 1
 
 
+async def test_a_tokenizer_that_cannot_be_kept_does_not_end_the_job(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def tokenizer(_: FakeLine, digest: bytes) -> bytes:
+        return digest
+
+    def full(*_: object) -> None:
+        raise OSError("no space left on device")
+
+    monkeypatch.setattr(FakeLine, "tokenizer", tokenizer)
+    monkeypatch.setattr(TokenizerCache, "keep", full)
+    buyer = Buyer(tmp_path)
+    await buyer.run()
+    assert not buyer.nodes.opened[0]["recount"].is_exact
+
+
 async def test_a_price_is_needed_from_somewhere(tmp_path: Path) -> None:
     buyer = Buyer(tmp_path)
     buyer.client.settings = buyer.client.settings.model_copy(update={"max_price": None})
@@ -306,3 +361,18 @@ async def test_a_model_that_is_not_listed_is_named(tmp_path: Path) -> None:
     with pytest.raises(InvalidValue, match=r"'gpt'"):
         await buyer.client.run(HELLO, model="gpt")
     assert buyer.market.orders == []
+
+
+def test_a_synchronous_client_ends_its_thread_although_closing_fails(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def aclose() -> None:
+        raise Unreachable("down")
+
+    wallet_in(tmp_path)
+    client = Client(market=f"{MARKET.key.hex()}@127.0.0.1:1", directory=str(tmp_path))
+    monkeypatch.setattr(client._async, "aclose", aclose)
+    with pytest.raises(Unreachable):
+        client.close()
+    assert not client._thread.is_alive()
+    client.close()  # it is closed already

@@ -173,3 +173,15 @@ def test_an_event_is_one_line_of_data_and_an_empty_one() -> None:
     assert framed.count(b"\n") == 2
     assert json.loads(framed[6:]) == part("two\nlines \u2028 and a \x00")
     assert DONE == b"data: [DONE]\n\n"
+
+
+@pytest.mark.parametrize("odd", [{"choices": 5}, {"choices": [5]}, {"usage": 5}, {"usage": "x"}])
+@pytest.mark.parametrize("include_usage", [True, False])
+def test_an_event_in_no_shape_that_we_know_does_not_end_the_stream(
+    odd: dict[str, Any], include_usage: bool
+) -> None:
+    events = [part("one "), odd, part("two"), part(finish="stop")]
+    sent = through(events, include_usage=include_usage, of=receipt())
+    ours = [event for event in sent if event is not odd]
+    assert texts(ours) == "one two"
+    assert ours[-1]["usage"] == {**USAGE, "cost": Decimal("0.000000984")}

@@ -5,7 +5,7 @@ The client behind it is a fake that answers as it is told to; the streams it ret
 
 import asyncio
 import json
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Callable
 from decimal import Decimal
 from typing import Any, cast
 
@@ -55,6 +55,8 @@ class FakeClient:
         self.asked: list[tuple[dict[str, Any], str, str | None, Limits]] = []
         self.hold: asyncio.Event | None = None
         self.given_up = asyncio.Event()
+        self.on_answer: Callable[[], None] = lambda: None
+        """Called when an answer is returned."""
 
     async def run(
         self, request: dict[str, Any], *, model: str, max_price: str | None, limits: Limits
@@ -70,6 +72,7 @@ class FakeClient:
         answer = self.answers.pop(0)
         if isinstance(answer, SwatowError):
             raise answer
+        self.on_answer()
         return answer.stream
 
     async def catalogue(self) -> Catalogue:
@@ -327,6 +330,15 @@ async def test_a_stream_that_the_server_gives_up_between_two_events_stops_the_en
     live.close(1, FinishReason.CANCELLED)
     await closing
     assert live.ended == [live.pair.job]
+
+
+async def test_a_client_that_leaves_just_before_its_stream_starts_stops_the_engine() -> None:
+    live = answered("one")
+    client = FakeClient(live)
+    asked = call(client, body={**HELLO, "stream": True})
+    asked.unread, client.on_answer = True, asked.gone.set
+    await asked.run()
+    assert live.ended == [live.pair.job], "nothing stays set aside for it"
 
 
 async def test_pieces_are_sent_as_they_come() -> None:

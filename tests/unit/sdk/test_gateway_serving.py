@@ -165,7 +165,15 @@ def test_an_empty_key_is_refused(tmp_path: Path, content: str) -> None:
         read_or_make_key(path)
 
 
-@pytest.mark.parametrize("kind", ["in a directory that is not there", "not text"])
+def test_a_key_is_made_with_its_directory_for_its_owner_alone(tmp_path: Path) -> None:
+    path = tmp_path / "made" / "my.key"
+    key = read_or_make_key(path)
+    assert key.startswith("sk-swatow-")
+    assert read_or_make_key(path) == key
+    assert [part.stat().st_mode & 0o077 for part in (path.parent, path)] == [0, 0]
+
+
+@pytest.mark.parametrize("kind", ["in a directory that is a file", "not text"])
 def test_a_key_file_that_cannot_be_used_is_an_error_of_ours(tmp_path: Path, kind: str) -> None:
     """Which the command line tells in a line, with exit code 2, and not as a traceback."""
     path = tmp_path / "my.key"
@@ -173,6 +181,7 @@ def test_a_key_file_that_cannot_be_used_is_an_error_of_ours(tmp_path: Path, kind
         path.touch(0o600)
         path.write_bytes(b"\xff\xfe")
     else:
-        path = tmp_path / "missing" / "my.key"
+        (tmp_path / "file").touch()
+        path = tmp_path / "file" / "my.key"
     with pytest.raises(SwatowError):
         read_or_make_key(path)

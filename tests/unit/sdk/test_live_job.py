@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 
 from swatow import _nodes
+from swatow._answers import Completion
 from swatow.errors import (
     InvalidRequest,
     NodeCheated,
@@ -56,6 +57,27 @@ async def test_a_whole_answer_is_put_together() -> None:
     assert completion.text == "one two"
     assert completion.receipt.finish_reason == "stop"
     assert repr(completion) == "Completion('one two', 0.000000984 USD)"
+
+
+@pytest.mark.parametrize(
+    "choices", [5, [], [5], [{"message": 5}], [{"message": {"content": None}}]]
+)
+async def test_a_whole_answer_in_an_odd_shape_has_no_text(choices: Any) -> None:
+    live = Live()
+    live.accept()
+    live.close(0)
+    receipt = (await live.stream.completion()).receipt
+    assert Completion({"choices": choices}, receipt).text == ""
+
+
+async def test_an_answer_that_the_end_of_its_award_has_cut_is_an_answer() -> None:
+    live = Live()
+    live.accept()
+    live.give(live.pair.chunk("one "))
+    live.close(1, FinishReason.EXPIRED)
+    completion = await live.stream.completion()
+    assert completion.text == "one "
+    assert (completion.receipt.finish_reason, completion.receipt.countersigned) == ("expired", True)
 
 
 async def test_a_reader_waits_for_what_is_not_there_yet() -> None:

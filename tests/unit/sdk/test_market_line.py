@@ -230,10 +230,23 @@ async def test_an_answer_that_is_none_is_the_markets_fault(
         await line.offers()
 
 
-async def test_a_query_that_is_lost_drops_the_connection(
-    line: MarketLine, market: FakeMarket
+@pytest.mark.parametrize("call", ["ask", "offers", "catalogue"])
+async def test_a_call_that_is_lost_drops_the_connection(
+    line: MarketLine, market: FakeMarket, call: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    market.answer = Unreachable("down")
+    """The market may have come back with another certificate: only a new connection finds it."""
+
+    async def lost() -> Any:
+        raise Unreachable("down")
+
+    market.answer = market.listed = Unreachable("down")
+    monkeypatch.setattr(market, "catalogue", lost)
+    calls = {
+        "ask": lambda: line.ask(Subject.ACCOUNT),
+        "offers": line.offers,
+        "catalogue": line.catalogue,
+    }
     with pytest.raises(Unreachable):
-        await line.ask(Subject.ACCOUNT)
+        await calls[call]()
     assert market.closed == 1
+    assert line._client is None

@@ -4,6 +4,7 @@ The market at the other end is a fake; the line to it, the wallet and the checks
 """
 
 import asyncio
+import gc
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -12,6 +13,7 @@ import pytest
 
 from swatow import _orders
 from swatow._config import BuyerSettings
+from swatow._market import MarketLine
 from swatow._orders import JOB_TIME_US, Orders
 from swatow.errors import (
     InsufficientFunds,
@@ -19,11 +21,13 @@ from swatow.errors import (
     LimitsUnmet,
     MarketError,
     OrderRejected,
+    Unreachable,
 )
 from swatow_protocol.messages import Limits, Usage
 from swatow_protocol.messages.answers import (
     AdmissionReason,
     Decision,
+    Granted,
     LimitName,
     OrderState,
     Verdict,
@@ -31,7 +35,7 @@ from swatow_protocol.messages.answers import (
 from swatow_protocol.shell.settings import load
 from tests.support.samples import NETWORK, NOW_US, SECOND, STRANGER
 from tests.unit.node import deal
-from tests.unit.sdk.market import Counter, FakeMarket, Grant, line_to, wallet_in
+from tests.unit.sdk.market import Counter, FakeMarket, Grant, line_to, reconnect, wallet_in
 
 PRICE = 100_000
 ANYWHERE = Limits()
@@ -43,6 +47,7 @@ class Shop:
 
     market: FakeMarket
     clock: Counter
+    line: MarketLine
     orders: Orders
 
     async def reserve(self, tokens: int, price: int = PRICE, limits: Limits = ANYWHERE) -> Any:
@@ -52,14 +57,15 @@ class Shop:
 
 def shop_in(directory: Path, **settings: Any) -> Shop:
     market, clock = FakeMarket(wallet_in(directory)), Counter()
+    line = line_to(market, clock)
     orders = Orders(
-        market=line_to(market, clock),
+        market=line,
         wallet=market.wallet,
         settings=load(BuyerSettings, directory, {"network": NETWORK, **settings}).settings,
         now_us=clock.read,
         random_bytes=clock.random,
     )
-    return Shop(market, clock, orders)
+    return Shop(market, clock, line, orders)
 
 
 @pytest.fixture
@@ -303,3 +309,60 @@ async def test_awards_that_are_used_up_are_forgotten_beyond_the_bound(
     assert used not in shop.orders.held
     assert busy in shop.orders.held, "a job runs on it"
     assert len(shop.orders.held) == 3
+
+
+async def test_what_orders_wait_for_is_forgotten_when_they_have_ended(tmp_path: Path) -> None:
+    """However they ended: a gateway lives long, and its clients name many prices."""
+    shop = shop_in(tmp_path / "buyer")
+    for price in range(PRICE, PRICE + 20):
+        shop.market.grants = [Grant() if price % 2 else Grant([], state=OrderState.EXPIRED)] * 2
+        await asyncio.gather(*(shop.reserve(100, price) for _ in range(2)), return_exceptions=True)
+    gc.collect()  # the tracebacks of those that failed hold on to what they waited for
+    assert len(shop.orders._ordering) == 0
+
+
+async def test_jobs_that_come_while_others_wait_order_after_them(tmp_path: Path) -> None:
+    """One whose turn has come, but which has not run yet, is not overtaken by a newcomer."""
+    shop = shop_in(tmp_path / "buyer")
+
+    async def first() -> Any:
+        await shop.reserve(1_000)
+        return await shop.reserve(100)
+
+    newcomer, second = await asyncio.gather(first(), shop.reserve(100))
+    assert newcomer is second, "it draws on what the one before it has got"
+    assert len(shop.market.orders) == 2
+
+
+async def test_an_award_that_is_told_of_again_is_the_same_award(
+    shop: Shop, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """After a broken connection the market tells all that an order was awarded, once more."""
+    monkeypatch.setattr("swatow._market.RETRY_S", 0)
+    lost = Grant([{"lots": 2}], state=OrderState.OPEN, breaks=Unreachable("down"))
+    shop.market.grants = [lost, Grant([{"lots": 2}, {"lots": 3}])]
+    connected = shop.line._connected
+
+    async def again() -> Any:
+        reconnect(shop.line, shop.market)
+        return await connected()
+
+    monkeypatch.setattr(shop.line, "_connected", again)
+    awards = await shop.orders.place(deal.MODEL, 5, PRICE, ANYWHERE)
+    assert [award.award.lots for award in awards] == [2, 3]
+    assert shop.orders.held == awards
+    assert len(shop.market.orders) == 2
+
+
+async def test_an_award_that_jobs_draw_on_is_not_started_anew_when_it_is_told_of_again(
+    shop: Shop,
+) -> None:
+    held = await shop.reserve(600)
+    order = shop.market.orders[0]
+    again = await shop.orders._keep(
+        Granted(award=held.signed.envelope, offer=held.offer.envelope),
+        order,
+        shop.orders._what[held.id],
+    )
+    assert again is held
+    assert again.left() == 400

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from swatow._recount import LibraryTokenizer, Recount, TokenizerCache
+from swatow._recount import CALL_MARKS_MAX, LibraryTokenizer, Recount, TokenizerCache
 from swatow_node.engines.gguf_tokenizer import read_tokenizer
 from swatow_node.engines.llamacpp_child import bundled_model
 from tests.support.samples import digest
@@ -84,11 +84,42 @@ def test_ids_for_text_that_was_held_back_are_no_forgery() -> None:
     assert recount.final(4) == 4
 
 
-@pytest.mark.parametrize(("text", "ids"), [("ab", (97, 99)), ("abc", (97, 98)), ("b", (97, 98))])
+@pytest.mark.parametrize(("text", "ids"), [("ab", (97, 99)), ("abc", (97, 98)), ("ba", (97, 98))])
 def test_ids_that_do_not_give_the_text_are_forged(text: str, ids: tuple[int, ...]) -> None:
     recount = Recount(CharTokenizer(), [])
     recount.add(text, len(ids), ids)
     assert recount.is_forged()
+
+
+def test_pieces_in_another_order_than_their_ids_are_forged() -> None:
+    recount = Recount(CharTokenizer(), [])
+    recount.add("b", 1, (97,))
+    recount.add("a", 1, (98,))
+    assert recount.is_forged()
+
+
+def test_ids_that_do_not_start_with_the_text_are_not_counted_but_no_forgery() -> None:
+    """An engine takes marks out of the text; the text itself has its canonical count."""
+    recount = Recount(PairTokenizer(), [])
+    recount.add("hm", 6, tuple(map(ord, "<hm>__")))
+    assert not recount.is_forged()
+    assert recount.final(6) == 2, "one token of text, and the one at the end"
+
+
+def test_each_choice_may_end_with_a_token_of_its_own_and_ids_say_nothing_of_them() -> None:
+    recount = Recount(CharTokenizer(), ["#"], choices=3)
+    recount.add("ab", 2, (99, 100))
+    assert not recount.is_forged(), "pieces of several choices come mixed"
+    assert recount.final(99) == 2 + 3 * 2
+
+
+def test_a_call_of_a_tool_allows_for_its_marks_and_ids_prove_nothing_from_then_on() -> None:
+    recount = Recount(PairTokenizer(), [])
+    assert recount.add("ab", 2, (97, 98)) == 2
+    assert recount.add("cd", 40, (), calls=1) == 1 + CALL_MARKS_MAX
+    recount.add("", 2, (1, 2))
+    assert not recount.is_forged()
+    assert recount.final(99) == 2 + 1 + CALL_MARKS_MAX
 
 
 def test_ids_are_given_up_where_one_chunk_does_not_tell_all() -> None:
@@ -194,6 +225,24 @@ def test_a_tokenizer_is_fetched_once_and_then_at_hand(tmp_path: Path) -> None:
     assert not again.missing(key), "another wallet of the same user finds it"
     assert again.get(key) is not None
     assert [path.suffix for path in (tmp_path / "made").iterdir()] == [".json"]
+
+
+def test_two_that_keep_the_same_tokenizer_at_once_both_succeed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Two first jobs of a wallet, or two of its processes, fetch it at the same time."""
+    cache, key = TokenizerCache(tmp_path), digest("tokenizer")
+    rename, others = Path.rename, iter([TokenizerCache(tmp_path)])
+
+    def rename_second(path: Path, target: Path) -> Path:
+        for other in others:
+            other.keep(key, library_file())
+        return rename(path, target)
+
+    monkeypatch.setattr(Path, "rename", rename_second)
+    cache.keep(key, library_file())
+    assert cache.get(key) is not None
+    assert [path.suffix for path in tmp_path.iterdir()] == [".json"]
 
 
 def test_a_tokenizer_that_nobody_has_is_not_asked_for_again(tmp_path: Path) -> None:
