@@ -4,13 +4,18 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
+from sqlalchemy.exc import DataError, IntegrityError
+
 from swatow_market.config import MarketSettings
 from swatow_market.ledger import accounts
 from swatow_market.ledger.database import Database, sqlite_url
 from swatow_protocol.envelope import content_id
 from swatow_protocol.errors import InvalidValue
 from swatow_protocol.identity import KEY_BYTES
+from swatow_protocol.limits import MONEY_MAX
 from swatow_protocol.units import format_money
+
+_TOO_MUCH = f"all deposits together are at most {format_money(MONEY_MAX)}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,17 +63,22 @@ async def deposit(
     """Credit a buyer with `amount` nanos; False if this reference was credited before.
 
     Raises:
-        InvalidValue: no key, or an amount that is nothing or below the market's smallest.
+        InvalidValue: no key, or an amount that is nothing, below the market's smallest, or more
+            than its accounts can count.
+        ConfigError: the database cannot be used, or keeps another currency.
     """
     if len(buyer) != KEY_BYTES:
         raise InvalidValue("buyer", f"a key has {KEY_BYTES} bytes in hexadecimal digits")
     smallest = max(settings.deposit_min, 1)
     if amount < smallest:
         raise InvalidValue("amount", f"the smallest deposit is {format_money(smallest)}")
+    if amount > MONEY_MAX:
+        raise InvalidValue("amount", _TOO_MUCH)
     database = database_of(settings, directory)
     try:
         await database.upgrade()
         async with database.writing() as connection:
+            await accounts.check_currency(connection, settings.currency)
             return await accounts.deposit(
                 connection,
                 transfer=content_id(b"deposit\0" + buyer + reference),
@@ -77,15 +87,23 @@ async def deposit(
                 currency=settings.currency,
                 now_us=now_us(),
             )
+    except (DataError, IntegrityError):  # the sum of all deposits has its bound in the schema
+        raise InvalidValue("amount", _TOO_MUCH) from None
     finally:
         await database.close()
 
 
 async def books(settings: MarketSettings, directory: Path) -> Books:
-    """Read all accounts."""
+    """Read all accounts.
+
+    Raises:
+        ConfigError: the database cannot be used, or keeps another currency.
+    """
     database = database_of(settings, directory)
     try:
+        await database.upgrade()
         async with database.reading() as connection:
+            await accounts.check_currency(connection, settings.currency)
             rows = await accounts.read_accounts(connection)
     finally:
         await database.close()

@@ -16,6 +16,8 @@ ENVELOPE_BYTES_MAX: Final = 64 << 10
 """One signed envelope of any kind, unless a larger bound is given for the kind below."""
 BATCH_BYTES_MAX: Final = 4 << 20
 """One signed batch of orders; it travels in parts, each within FRAME_BYTES_MAX."""
+OFFER_LIST_BYTES_MAX: Final = 64 << 20
+"""The list of a market's live offers; it travels in parts."""
 PART_BYTES: Final = 512 << 10
 """How much of a long body goes into one part."""
 REQUEST_BYTES_MAX: Final = 768 << 10

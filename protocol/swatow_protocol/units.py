@@ -45,9 +45,11 @@ def div_ceil(numerator: int, denominator: int) -> int:
 def cost_nanos(standard_tokens: int, price: int) -> int:
     """Return what `standard_tokens` cost at `price` nanos a lot, rounded up to a whole nano.
 
-    Whole lots are exact; the one rounding of an award happens here and is below one nano.
+    Whole lots are exact; the one rounding of an award happens here and is below one nano. Lots
+    and the rest are priced apart, so that no product passes 63 bits.
     """
-    return div_ceil(standard_tokens * price, STANDARD_TOKENS_PER_LOT)
+    lots, rest = divmod(standard_tokens, STANDARD_TOKENS_PER_LOT)
+    return lots * price + div_ceil(rest * price, STANDARD_TOKENS_PER_LOT)
 
 
 def lots_for(standard_tokens: int) -> int:

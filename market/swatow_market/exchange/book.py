@@ -10,9 +10,10 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 
 from swatow_protocol.messages import Model, Offer, OrderTerms
+from swatow_protocol.messages.answers import OFFERS_LISTED_MAX
 
-OFFERS_MAX = 4_096
-"""Offers in the book. A further one is rejected as TOO_MANY."""
+OFFERS_MAX = OFFERS_LISTED_MAX
+"""Offers in the book: what can be listed. A further one is rejected as TOO_MANY."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,6 +101,7 @@ class Book:
     def __init__(self) -> None:
         self._offers: dict[tuple[bytes, bytes], BookOffer] = {}
         self._orders: dict[bytes, BookOrder] = {}
+        self._expected: dict[bytes, BookOrder] = {}  # being written, in no round yet
         self._open: Counter[bytes] = Counter()  # by buyer
 
     def offers(self) -> list[BookOffer]:
@@ -132,7 +134,7 @@ class Book:
         return sorted(self._orders.values(), key=lambda entry: entry.id)
 
     def orders_of(self, buyer: bytes) -> int:
-        """Count the open orders of a buyer."""
+        """Count the open and the expected orders of a buyer."""
         return self._open[buyer]
 
     def put_order(self, entry: BookOrder) -> None:
@@ -141,12 +143,25 @@ class Book:
         self._orders[entry.id] = entry
         self._open[entry.buyer] += 1
 
+    def expect_orders(self, entries: Iterable[BookOrder]) -> None:
+        """Count new orders while they are being written; they are in no round yet."""
+        for entry in entries:
+            self._expected[entry.id] = entry
+            self._open[entry.buyer] += 1
+
+    def put_expected(self, entries: Iterable[BookOrder]) -> None:
+        """Add orders that are written by now, but for those that were dropped meanwhile."""
+        for entry in entries:
+            if self._expected.pop(entry.id, None) is not None:
+                self._orders[entry.id] = entry
+
     def drop_order(self, order: bytes) -> None:
-        """Take out an order that has ended."""
-        entry = self._orders.pop(order, None)
+        """Take out an order that has ended, or that is expected no more."""
+        entry = self._orders.pop(order, None) or self._expected.pop(order, None)
         if entry is not None:
             self._open[entry.buyer] -= 1
-            self._open += Counter()  # forgets buyers that have none
+            if not self._open[entry.buyer]:
+                del self._open[entry.buyer]
 
     def carry_over(self, lots_open: Mapping[bytes, int]) -> None:
         """After a round: keep what is open, drop what is filled."""

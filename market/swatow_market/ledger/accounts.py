@@ -22,6 +22,8 @@ from swatow_market.ledger.database import insert_new
 from swatow_market.ledger.rules import NOTHING, Split
 from swatow_market.ledger.schema import accounts, holds, transfers
 from swatow_protocol.envelope import content_id
+from swatow_protocol.errors import ConfigError
+from swatow_protocol.limits import MONEY_MAX
 
 CASH, CARRIER, FEE = "cash", "carrier", "fee"
 
@@ -68,6 +70,18 @@ async def open_account(
     await insert_new(connection, accounts, [row])
 
 
+async def check_currency(connection: AsyncConnection, currency: str) -> None:
+    """Check that the accounts, if there are any, are kept in this currency.
+
+    Raises:
+        ConfigError: they are kept in another one.
+    """
+    query = select(accounts.c.currency).where(accounts.c.currency != currency).limit(1)
+    other = (await connection.execute(query)).scalar()
+    if other is not None:
+        raise ConfigError(f"currency {currency}: the accounts of this database are in {other}")
+
+
 async def deposit(
     connection: AsyncConnection,
     *,
@@ -95,6 +109,8 @@ async def hold(connection: AsyncConnection, account: str, amounts: Mapping[bytes
     Returns False if the account cannot cover the sum.
     """
     total = sum(amounts.values())
+    if total > MONEY_MAX:
+        return False
     free = accounts.c.credits - accounts.c.debits - accounts.c.held
     if not await _change(connection, account, where=free >= total, held=total):
         return False

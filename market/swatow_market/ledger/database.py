@@ -1,6 +1,8 @@
 """The database of a market: one URL, SQLite by default, and transactions that are serial."""
 
 import asyncio
+import sqlite3
+import time
 from collections.abc import AsyncIterator, Coroutine
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -8,7 +10,7 @@ from typing import Any, TypeVar
 
 from sqlalchemy import Connection, Table, event
 from sqlalchemy.dialects import postgresql, sqlite
-from sqlalchemy.exc import DBAPIError
+from sqlalchemy.exc import DBAPIError, SQLAlchemyError
 from sqlalchemy.ext.asyncio import AsyncConnection, create_async_engine
 
 from swatow_protocol.errors import ConfigError
@@ -17,6 +19,11 @@ T = TypeVar("T")
 
 BUSY_MS_MAX = 10_000
 """How long a SQLite transaction waits for another process to finish its own."""
+WAL_TRIES_MAX = 50
+WAL_TRY_MS = 100
+WAL_PAUSE_S = 0.01
+"""How often a new connection tries to have SQLite in WAL mode, how long each time, and the pause
+after it."""
 
 
 def sqlite_url(path: Path) -> str:
@@ -25,11 +32,20 @@ def sqlite_url(path: Path) -> str:
 
 
 class Database:
-    """Connections to the database at a URL. SQLite runs in WAL mode and syncs every commit."""
+    """Connections to the database at a URL. SQLite runs in WAL mode and syncs every commit.
+
+    Raises:
+        ConfigError: the URL is none, or names a driver that is not there.
+    """
 
     def __init__(self, url: str) -> None:
         self.url = url
-        self._engine = create_async_engine(url)
+        try:
+            self._engine = create_async_engine(url)
+        except (SQLAlchemyError, ImportError) as error:
+            raise ConfigError(f"database: {error}") from None
+        except ValueError:  # its words may be a part of the URL, which may hold a password
+            raise ConfigError("database: the URL cannot be read") from None
         self._working: set[asyncio.Future[Any]] = set()
         if self._engine.dialect.name == "sqlite":
             event.listen(self._engine.sync_engine, "connect", _prepare_sqlite)
@@ -71,8 +87,9 @@ class Database:
         try:
             async with self._engine.begin() as connection:
                 await connection.run_sync(upgrade)
-        except DBAPIError as error:
-            raise ConfigError(f"database {self._engine.url!r}: {error.orig}") from None
+        except (DBAPIError, OSError) as error:
+            reason = error.orig if isinstance(error, DBAPIError) else error
+            raise ConfigError(f"database {self._engine.url!r}: {reason}") from None
 
     async def close(self) -> None:
         """Wait for work that is under way, then close all connections."""
@@ -97,14 +114,29 @@ async def insert_new(connection: AsyncConnection, table: Table, rows: list[dict[
 def _prepare_sqlite(connection: Any, _record: object) -> None:
     connection.isolation_level = None  # transactions begin in _begin_sqlite, not in the driver
     cursor = connection.cursor()
+    _use_wal(cursor)
     for pragma in (
-        "journal_mode=WAL",
         "synchronous=FULL",
         "foreign_keys=ON",
         f"busy_timeout={BUSY_MS_MAX}",
     ):
         cursor.execute(f"PRAGMA {pragma}")
     cursor.close()
+
+
+def _use_wal(cursor: Any) -> None:
+    """Have the file in WAL mode. Two that change a new file's mode at once shut each other out
+    without SQLite waiting for either, so whoever was shut out tries again."""
+    cursor.execute(f"PRAGMA busy_timeout={WAL_TRY_MS}")
+    for tries_left in reversed(range(WAL_TRIES_MAX)):
+        try:
+            cursor.execute("PRAGMA journal_mode=WAL")
+        except sqlite3.OperationalError:
+            if not tries_left:
+                raise
+            time.sleep(WAL_PAUSE_S)
+        else:
+            return
 
 
 def _begin_sqlite(connection: Connection) -> None:

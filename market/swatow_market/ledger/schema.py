@@ -18,6 +18,8 @@ from sqlalchemy import (
     Table,
 )
 
+from swatow_protocol.limits import MONEY_MAX
+
 metadata = MetaData(
     naming_convention={
         "pk": "pk_%(table_name)s",
@@ -41,6 +43,9 @@ accounts = Table(
     CheckConstraint("kind IN ('cash', 'buyer', 'node', 'carrier', 'fee')", name="kind"),
     CheckConstraint("debits >= 0 AND credits >= 0 AND held >= 0", name="no_negative"),
     CheckConstraint("kind = 'cash' OR credits - debits - held >= 0", name="no_overdraft"),
+    CheckConstraint(  # beyond 63 bits SQLite would go on in floats
+        f"debits <= {MONEY_MAX} AND credits <= {MONEY_MAX}", name="no_overflow"
+    ),
     CheckConstraint("kind <> 'cash' OR (debits >= credits AND held = 0)", name="cash_is_there"),
 )
 
@@ -96,6 +101,7 @@ orders = Table(
     metadata,
     Column("id", LargeBinary(32), primary_key=True),
     Column("message_id", LargeBinary(32), ForeignKey("messages.id"), nullable=False),
+    Column("shard", String(96), nullable=False),  # in whose book it is
     Column("buyer", LargeBinary(32), nullable=False),
     Column("terms", LargeBinary, nullable=False),  # encoded OrderTerms, prices as ordered
     Column("lots", BigInteger, nullable=False),

@@ -4,6 +4,7 @@ A listed model never changes: what is traded under a name is what was listed und
 weights, weights of tokens or services are another name.
 """
 
+import re
 import tomllib
 from importlib.resources import files
 from pathlib import Path
@@ -15,7 +16,7 @@ from sqlalchemy import select
 from swatow_market.ledger.database import Database
 from swatow_market.ledger.schema import models
 from swatow_protocol.envelope import Signed, sign, verify
-from swatow_protocol.errors import ConfigError
+from swatow_protocol.errors import ConfigError, MessageRefused
 from swatow_protocol.identity import Identity
 from swatow_protocol.messages import Message, Model
 
@@ -31,20 +32,23 @@ def read_model_file(name: str, text: str) -> dict[str, Any]:
     """
     try:
         fields = tomllib.loads(text)
-        for key in _HASHES:
-            fields[key] = bytes.fromhex(fields[key]) if fields.get(key) else None
+        fields |= {key: _hash(key, fields.get(key)) for key in _HASHES}
         _model(fields, bytes(32), "check", 0)
-    except (ValueError, TypeError, msgspec.ValidationError) as error:
-        raise ConfigError(f"model file {name}: {error}") from None
+    except (ValueError, TypeError) as error:
+        raise ConfigError(f"model file {name}: {_with_names(str(error))}") from None
     return fields
 
 
 def model_files(directory: Path) -> dict[str, str]:
-    """Return name -> text of the built-in model files and those in `directory`."""
+    """Return name -> text of the built-in model files and those in `directory`.
+
+    Raises:
+        ConfigError: a file cannot be read, or is no text.
+    """
     built_in = files("swatow_market") / "catalogue"
-    found = {each.name: each.read_text("utf-8") for each in built_in.iterdir() if _is_toml(each)}
+    found = {each.name: _text(each) for each in built_in.iterdir() if _is_toml(each)}
     if directory.is_dir():
-        found |= {each.name: each.read_text("utf-8") for each in sorted(directory.glob("*.toml"))}
+        found |= {each.name: _text(each) for each in sorted(directory.glob("*.toml"))}
     return found
 
 
@@ -54,15 +58,19 @@ async def list_models(
     """List every model of the files, signing those that are new; return all by id.
 
     Raises:
-        ConfigError: a file is bad, or differs from what is listed under its model's name.
+        ConfigError: a file is bad, or differs from what is listed under its model's name; or what
+            is listed is not this market's.
     """
     wanted = [read_model_file(name, text) for name, text in model_files(directory).items()]
     async with database.writing() as connection:
         rows = (await connection.execute(select(models.c.name, models.c.envelope))).all()
-        listed = {
-            name: verify(envelope, Model, network=network, now_us=None, sender=identity.key)
-            for name, envelope in rows
-        }
+        try:
+            listed = {
+                name: verify(envelope, Model, network=network, now_us=None, sender=identity.key)
+                for name, envelope in rows
+            }
+        except MessageRefused as refusal:
+            raise ConfigError(f"the database is of another market: {refusal}") from None
         for fields in wanted:
             known = listed.get(fields["name"])
             if known is None:
@@ -86,6 +94,27 @@ def _model(fields: dict[str, Any], sender: bytes, network: str, issued_us: int) 
     whole = {**head, "sender": sender, "issued_us": issued_us, **fields}
     ordered = [whole.get(name) for name in Model.__struct_fields__]
     return msgspec.convert(ordered, Model)
+
+
+def _hash(key: str, digits: object) -> bytes | None:
+    if digits in (None, ""):
+        return None
+    try:
+        return bytes.fromhex(digits)  # type: ignore[arg-type]  # what is no text is refused too
+    except (ValueError, TypeError) as error:
+        raise ValueError(f"{key}: {error}") from None
+
+
+def _with_names(problem: str) -> str:
+    """Name fields as the file does: messages count them, since they travel as arrays."""
+    return re.sub(r"\$\[(\d+)\]", lambda found: Model.__struct_fields__[int(found[1])], problem)
+
+
+def _text(file: Any) -> str:
+    try:
+        return str(file.read_text("utf-8"))
+    except (OSError, UnicodeDecodeError) as error:
+        raise ConfigError(f"model file {file.name}: {error}") from None
 
 
 def _is_toml(resource: Any) -> bool:

@@ -35,9 +35,15 @@ class Subscription:
         while (self.orders or not self._queue.empty()) and not self._cut_off:
             yield await self._queue.get()
 
+    def forget(self, orders: Iterable[bytes]) -> None:
+        """Wait for these orders no more."""
+        for order in orders:
+            self.orders.discard(order)
+            self._feed.forget(order, self)
+
     def close(self) -> None:
         """End the subscription."""
-        self._feed.drop(self)
+        self.forget(list(self.orders))
 
 
 class Feed:
@@ -60,19 +66,11 @@ class Feed:
             for subscription in self._subscriptions.get(event.order, ()):
                 for_whom.setdefault(subscription, []).append(event)
         for subscription, news in for_whom.items():
-            ended = {event.order for event in news if event.state not in (None, "open")}
-            subscription.orders -= ended
+            subscription.forget(event.order for event in news if event.state not in (None, "open"))
             subscription.put(news)
-            for order in ended:
-                self._forget(order, subscription)
 
-    def drop(self, subscription: Subscription) -> None:
-        """Forget a subscriber."""
-        for order in subscription.orders:
-            self._forget(order, subscription)
-        subscription.orders = set()
-
-    def _forget(self, order: bytes, subscription: Subscription) -> None:
+    def forget(self, order: bytes, subscription: Subscription) -> None:
+        """Tell a subscriber of this order no more."""
         waiting = self._subscriptions.get(order)
         if waiting is not None:
             waiting.discard(subscription)

@@ -1,8 +1,11 @@
 """Intake: offers into the book, orders into database and book with their money held."""
 
 from collections.abc import AsyncIterator
+from contextlib import ExitStack
 from functools import partial
 from typing import Any
+
+from sqlalchemy.ext.asyncio import AsyncConnection
 
 from swatow_market.exchange.admission import (
     ACCEPTED,
@@ -21,9 +24,10 @@ from swatow_market.service.orders import (
     admitted_event,
     end_orders,
     forget_orders,
+    messages_of,
     order_events,
 )
-from swatow_market.service.state import MarketState
+from swatow_market.service.state import MarketState, NotLeading
 from swatow_protocol.envelope import Signed, check_time, peek_kind, verify
 from swatow_protocol.errors import MessageRefused
 from swatow_protocol.messages import Offer, Order, OrderBatch, OrderCancel
@@ -36,8 +40,6 @@ from swatow_protocol.messages.answers import (
     Verdict,
 )
 from swatow_protocol.units import format_money
-
-EVENTS_PER_MESSAGE = 1_024
 
 
 class Intake:
@@ -81,15 +83,15 @@ class Intake:
             known = verdict.reason is AdmissionReason.KNOWN
             if known:  # sent before: tell where the orders stand by now
                 first = await self._state.database.finish(self._where_they_stand(ids, verdict))
-                subscription.orders -= {
+                subscription.forget(
                     event.order for event in first if event.state is not OrderState.OPEN
-                }
-            for start in range(0, len(first), EVENTS_PER_MESSAGE):
-                yield OrderEvents(events=tuple(first[start : start + EVENTS_PER_MESSAGE]))
+                )
+            for message in messages_of(first):
+                yield message
             if taken:
                 async for events in subscription.news():
-                    for start in range(0, len(events), EVENTS_PER_MESSAGE):
-                        yield OrderEvents(events=tuple(events[start : start + EVENTS_PER_MESSAGE]))
+                    for message in messages_of(events):
+                        yield message
         finally:
             subscription.close()
 
@@ -101,16 +103,23 @@ class Intake:
             signed = verify(envelope, OrderCancel, network=state.network, now_us=now_us)
         except MessageRefused as refusal:
             return rejected(AdmissionReason.REFUSED_MESSAGE, str(refusal))
-        cancel = signed.message
-        async with state.round_lock:
-            async with state.database.writing() as connection:
-                rows = await store.read_orders(connection, list(cancel.orders))
-                owned = [row for row in rows if row["buyer"] == cancel.sender]
-                if len(owned) != len(set(cancel.orders)):
-                    return rejected(AdmissionReason.NOT_YOURS)
-                await store.add_message(connection, signed.id, cancel.kind, envelope, now_us)
-                ended = await end_orders(connection, owned, OrderState.CANCELLED)
-            forget_orders(state, ended)
+        try:
+            async with state.round_lock:
+                return await self._cancel(signed, now_us)
+        except NotLeading as error:
+            return rejected(AdmissionReason.NOT_LEADING, str(error))
+
+    async def _cancel(self, signed: Signed[OrderCancel], now_us: int) -> Verdict:
+        state, cancel = self._state, signed.message
+        whose = (cancel.sender, state.shard)  # another shard's book would not know
+        async with state.leading() as connection:
+            rows = await store.read_orders(connection, list(cancel.orders))
+            owned = [row for row in rows if (row["buyer"], row["shard"]) == whose]
+            if len(owned) != len(set(cancel.orders)):
+                return rejected(AdmissionReason.NOT_YOURS)
+            await store.add_message(connection, signed.id, cancel.kind, signed.envelope, now_us)
+            ended = await end_orders(connection, owned, OrderState.CANCELLED)
+        forget_orders(state, ended)
         return ACCEPTED
 
     async def _read(self, envelope: bytes) -> tuple[Signed[Any], list[BookOrder], Verdict]:
@@ -127,7 +136,7 @@ class Intake:
             order = verify(envelope, Order, network=network, now_us=None)
             signed, all_terms, expand = order, (order.message.terms,), partial(entries_of, order)
         if await self._state.database.finish(self._is_known(signed.id)):
-            return signed, expand(), ACCEPTED
+            return signed, expand(), ignored(AdmissionReason.KNOWN)
         check_time(signed.message, now_us)
         rules = self._state.rules
         for terms in all_terms:
@@ -140,36 +149,57 @@ class Intake:
             return signed, [], rejected(AdmissionReason.BAD_COLUMNS, str(error))
 
     async def _take_in(self, signed: Signed[Any], entries: list[BookOrder]) -> Verdict:
+        """Write orders, with their money held, and only then let rounds have them."""
         state = self._state
-        message = signed.message
+        with ExitStack() as undo:  # what is not written in the end is expected no more
+            try:
+                async with state.leading() as connection:
+                    verdict = await self._write(connection, signed, entries, undo)
+                    if verdict.decision is not Decision.ACCEPT:
+                        await connection.rollback()
+            except NotLeading as error:
+                return rejected(AdmissionReason.NOT_LEADING, str(error))
+            if verdict.decision is Decision.ACCEPT:
+                undo.pop_all()
+                state.book.put_expected(entries)
+        return verdict
+
+    async def _write(
+        self,
+        connection: AsyncConnection,
+        signed: Signed[Any],
+        entries: list[BookOrder],
+        undo: ExitStack,
+    ) -> Verdict:
+        state, message = self._state, signed.message
+        if not await store.add_message(
+            connection, signed.id, message.kind, signed.envelope, state.now_us()
+        ):
+            return ignored(AdmissionReason.KNOWN)
         most = state.terms.message.orders_open_max
         if state.book.orders_of(message.sender) + len(entries) > most:
             return rejected(AdmissionReason.TOO_MANY, f"{most} open orders")
+        state.book.expect_orders(entries)
+        undo.callback(self._give_up, entries)
         amounts = {entry.id: order_hold(entry.lots, entry.limit_price) for entry in entries}
         account = accounts.buyer_account(message.sender)
-        async with state.database.writing() as connection:
-            if not await store.add_message(
-                connection, signed.id, message.kind, signed.envelope, state.now_us()
-            ):
-                return ignored(AdmissionReason.KNOWN)
-            held = await accounts.hold(connection, account, amounts)
-            if held:
-                await store.add_orders(connection, signed.id, entries)
-            else:
-                await connection.rollback()
-        if not held:
-            return await self._insufficient(message.sender, sum(amounts.values()))
-        for entry in entries:
-            state.book.put_order(entry)
+        if not await accounts.hold(connection, account, amounts):
+            return await self._insufficient(connection, account, sum(amounts.values()))
+        await store.add_orders(connection, state.shard, signed.id, entries)
         return ACCEPTED
+
+    def _give_up(self, entries: list[BookOrder]) -> None:
+        for entry in entries:
+            self._state.book.drop_order(entry.id)
 
     async def _is_known(self, message: bytes) -> bool:
         async with self._state.database.reading() as connection:
             return await store.has_message(connection, message)
 
-    async def _insufficient(self, buyer: bytes, needed: int) -> Verdict:
-        async with self._state.database.reading() as connection:
-            found = await accounts.read_accounts(connection, [accounts.buyer_account(buyer)])
+    async def _insufficient(
+        self, connection: AsyncConnection, account: str, needed: int
+    ) -> Verdict:
+        found = await accounts.read_accounts(connection, [account])
         free = accounts.balance(found[0]) - found[0]["held"] if found else 0
         detail = f"needed {format_money(needed)}, free {format_money(free)} {self._state.currency}"
         return rejected(AdmissionReason.INSUFFICIENT_FUNDS, detail)

@@ -6,11 +6,12 @@ from pathlib import Path
 
 import structlog
 
+from swatow_market.admin import database_of
 from swatow_market.config import MarketSettings
 from swatow_market.exchange.book import NetworkMap
 from swatow_market.exchange.book import Path as NetworkPath
 from swatow_market.ledger import accounts
-from swatow_market.ledger.database import Database, sqlite_url
+from swatow_market.ledger.database import Database
 from swatow_market.service.catalogue import list_models
 from swatow_market.service.intake import Intake
 from swatow_market.service.queries import answer
@@ -21,7 +22,7 @@ from swatow_protocol.carriers.grpc.market import add_market
 from swatow_protocol.carriers.grpc.server import Server
 from swatow_protocol.envelope import Signed, sign
 from swatow_protocol.identity import Identity
-from swatow_protocol.messages import MarketTerms
+from swatow_protocol.messages import MarketTerms, Model
 from swatow_protocol.messages.answers import Catalogue, OfferList, OrderEvents, QueryAnswer, Verdict
 from swatow_protocol.units import MICROS_PER_SECOND
 
@@ -84,15 +85,37 @@ async def open_market(
     """Open the database, list the models and take the lead. The caller closes the database.
 
     Raises:
-        ConfigError: the database or a model file cannot be used.
+        ConfigError: a model file or the database cannot be used, or the database is another
+            market's.
     """
-    database = Database(settings.database or sqlite_url(directory / "market.sqlite"))
-    await database.upgrade()
-    models = await list_models(database, directory / "models", identity, settings.network, now_us())
-    async with database.writing() as connection:
-        for account in (accounts.CASH, accounts.CARRIER, accounts.FEE):
-            await accounts.open_account(connection, account, settings.currency)
-    state = MarketState(
+    database = database_of(settings, directory)
+    try:
+        await database.upgrade()
+        models = await list_models(
+            database, directory / "models", identity, settings.network, now_us()
+        )
+        async with database.writing() as connection:
+            await accounts.check_currency(connection, settings.currency)
+            for account in (accounts.CASH, accounts.CARRIER, accounts.FEE):
+                await accounts.open_account(connection, account, settings.currency)
+        state = _state(settings, identity, models, database, now_us, random_bytes)
+        market = Market(state)
+        await market.rounds.lead()
+    except BaseException:
+        await database.close()
+        raise
+    return market
+
+
+def _state(
+    settings: MarketSettings,
+    identity: Identity,
+    models: dict[bytes, Signed[Model]],
+    database: Database,
+    now_us: Callable[[], int],
+    random_bytes: Callable[[int], bytes],
+) -> MarketState:
+    return MarketState(
         identity=identity,
         network=settings.network,
         shard=settings.shard,
@@ -103,9 +126,6 @@ async def open_market(
         now_us=now_us,
         random_bytes=random_bytes,
     )
-    market = Market(state)
-    await market.rounds.lead()
-    return market
 
 
 async def serve_market(

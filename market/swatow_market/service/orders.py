@@ -1,20 +1,27 @@
 """The end of orders, and what is told about them."""
 
+from collections.abc import Iterable, Iterator
 from typing import Any
 
+from msgspec import structs
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from swatow_market.ledger import accounts
 from swatow_market.service import store
 from swatow_market.service.state import MarketState
+from swatow_protocol import codec, limits
 from swatow_protocol.messages.answers import (
+    AWARDS_PER_ORDER_MAX,
     Decision,
     Granted,
     LimitName,
     OrderEvent,
+    OrderEvents,
     OrderState,
     Verdict,
 )
+
+EVENTS_PER_MESSAGE = 1_024
 
 
 async def end_orders(
@@ -79,6 +86,38 @@ async def order_events(
         )
         for row in await store.read_orders(connection, ids)
     ]
+
+
+def messages_of(events: Iterable[OrderEvent]) -> Iterator[OrderEvents]:
+    """Put events into messages, each within EVENTS_PER_MESSAGE and about PART_BYTES."""
+    page: list[OrderEvent] = []
+    size = 0
+    for event in events:
+        for part in _parts(event):
+            more = len(codec.encode(part))
+            if page and (size + more > limits.PART_BYTES or len(page) == EVENTS_PER_MESSAGE):
+                yield OrderEvents(events=tuple(page))
+                page, size = [], 0
+            page.append(part)
+            size += more
+    if page:
+        yield OrderEvents(events=tuple(page))
+
+
+def _parts(event: OrderEvent) -> Iterator[OrderEvent]:
+    """Split an event with more awards than one message holds; all parts but the last are open."""
+    verdict, granted = event.verdict, list[Granted]()
+    size = 0
+    for each in event.granted:
+        more = len(each.award) + len(each.offer)
+        if granted and (size + more > limits.PART_BYTES or len(granted) == AWARDS_PER_ORDER_MAX):
+            yield structs.replace(
+                event, verdict=verdict, state=OrderState.OPEN, granted=tuple(granted), unmet=()
+            )
+            verdict, granted, size = None, [], 0
+        granted.append(each)
+        size += more
+    yield structs.replace(event, verdict=verdict, granted=tuple(granted))
 
 
 def _event(

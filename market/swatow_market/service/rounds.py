@@ -1,18 +1,20 @@
 """Rounds: at a fixed interval, clear the book and write the outcome in one transaction.
 
-A round that has no open orders leaves no trace but expiries. The transaction is fenced by the
+A round that has no open orders leaves no trace but expiries. Each transaction is fenced by the
 leader's epoch: if another process has taken the lead, nothing of the round is written and this
 process stops leading.
 """
 
 import asyncio
 import contextlib
+from dataclasses import replace
 
 import structlog
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from swatow_market.exchange.book import BookOffer, BookOrder, Snapshot
+from swatow_market.exchange.choice import by_price, choose_orders
 from swatow_market.exchange.clearing import Fill, Outcome, clear
 from swatow_market.exchange.eligibility import agreed_payment
 from swatow_market.ledger import accounts
@@ -21,16 +23,23 @@ from swatow_market.service import store
 from swatow_market.service.orders import end_orders, forget_orders, round_event
 from swatow_market.service.state import MarketState
 from swatow_protocol.envelope import Signed, sign
-from swatow_protocol.errors import ConfigError
 from swatow_protocol.messages import Award, RoundNumber
 from swatow_protocol.messages.answers import Granted, OrderEvent, OrderState
 from swatow_protocol.units import MICROS_PER_SECOND
 
 ROUND_ORDERS_MAX = 1_000
 """Orders in one round; those that pay least wait. Bounds the time that clearing takes."""
+ROUND_REACH_MAX = 4_000
+"""Orders among which those of a round are chosen, where more are open; those that pay most."""
 SALT_BYTES = 32
 
 log = structlog.get_logger("swatow.rounds")
+
+
+def _decide(snapshot: Snapshot, orders_max: int) -> tuple[Snapshot, Outcome]:
+    """Choose the orders of the round and clear it; pure, and slow enough for another thread."""
+    chosen = replace(snapshot, orders=choose_orders(snapshot, orders_max))
+    return chosen, clear(chosen)
 
 
 class Rounds:
@@ -44,7 +53,7 @@ class Rounds:
         state = self._state
         async with state.database.writing() as connection:
             state.epoch = await store.take_lead(connection, state.shard)
-            for entry in await store.open_orders(connection):
+            for entry in await store.open_orders(connection, state.shard):
                 state.book.put_order(entry)
         log.info("leading", shard=state.shard, epoch=state.epoch)
 
@@ -52,7 +61,7 @@ class Rounds:
         """Run a round at every interval until `stop` is set; a round under way is finished.
 
         Raises:
-            ConfigError: another process leads this shard by now.
+            NotLeading: another process leads this shard by now.
         """
         interval_s = self._state.terms.message.round_us / MICROS_PER_SECOND
         loop = asyncio.get_running_loop()
@@ -81,10 +90,12 @@ class Rounds:
         state.book.drop_expired_offers(now_us)
         over = [each.id for each in state.book.orders() if each.terms.expires_us <= now_us]
         async with state.database.reading() as connection:
+            if not await store.leads(connection, state.shard, state.epoch):
+                raise state.not_leading()
             ended = await store.ended_awards(connection, now_us)
         if not over and not ended:
             return
-        async with state.database.writing() as connection:
+        async with state.leading() as connection:
             rows = await store.read_orders(connection, over)
             events = await end_orders(connection, rows, OrderState.EXPIRED)
             for award in ended:
@@ -103,13 +114,13 @@ class Rounds:
             network_map=state.network_map,
             salt=state.random_bytes(SALT_BYTES),
             lots_out=lots_out,
-            orders=self._orders_of_round(),
+            orders=self._orders_in_reach(),
         )
-        outcome = await asyncio.to_thread(clear, snapshot)
+        snapshot, outcome = await asyncio.to_thread(_decide, snapshot, ROUND_ORDERS_MAX)
         async with state.database.writing() as connection:
             number = await store.begin_round(connection, state.shard, state.epoch)
             if number is None:
-                raise ConfigError(f"shard {state.shard}: another process leads it by now")
+                raise state.not_leading()
             events = await self._write(connection, snapshot, outcome, number, now_us)
         state.book.carry_over({event.order: event.lots_open for event in events})
         state.feed.publish(events)
@@ -117,15 +128,12 @@ class Rounds:
         tell = log.info if lots else log.debug
         tell("round", number=number, orders=len(snapshot.orders), lots=lots)
 
-    def _orders_of_round(self) -> list[BookOrder]:
-        """Return the open orders that pay most, up to the bound; among equals who has waited.
-
-        By price, so that orders which nobody fills cannot keep others out.
-        """
+    def _orders_in_reach(self) -> list[BookOrder]:
+        """Return the open orders among which the round chooses."""
         waiting = self._state.book.orders()
-        if len(waiting) > ROUND_ORDERS_MAX:
-            waiting.sort(key=lambda each: (-each.limit_price, not each.carried, each.id))
-        return waiting[:ROUND_ORDERS_MAX]
+        if len(waiting) > ROUND_REACH_MAX:
+            waiting.sort(key=by_price)
+        return waiting[:ROUND_REACH_MAX]
 
     async def _write(
         self,

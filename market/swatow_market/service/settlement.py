@@ -59,7 +59,7 @@ class Settlement:
         return verdict
 
     def _judge(self, claim: Redemption, row: dict[str, Any]) -> Verdict:
-        if row["closed"]:
+        if row["closed"] or row["settle_by_us"] <= self._state.now_us():
             return rejected(AdmissionReason.AWARD_CLOSED)
         promised = 0
         if claim.voucher is not None:

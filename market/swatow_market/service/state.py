@@ -1,16 +1,25 @@
 """What the parts of a market process share."""
 
 import asyncio
-from collections.abc import Callable, Mapping
+from collections.abc import AsyncIterator, Callable, Mapping
+from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
+
+from sqlalchemy.ext.asyncio import AsyncConnection
 
 from swatow_market.exchange.admission import Rules
 from swatow_market.exchange.book import Book, NetworkMap
 from swatow_market.ledger.database import Database
+from swatow_market.service import store
 from swatow_market.service.feed import Feed
 from swatow_protocol.envelope import Signed
+from swatow_protocol.errors import ConfigError
 from swatow_protocol.identity import Identity
 from swatow_protocol.messages import MarketTerms, Model
+
+
+class NotLeading(ConfigError):
+    """Another process leads the shard by now; this one may write nothing that its book decides."""
 
 
 @dataclass(slots=True)
@@ -37,6 +46,22 @@ class MarketState:
     def __post_init__(self) -> None:
         models = {model: signed.message for model, signed in self.models.items()}
         self.rules = Rules(self.terms.message, models)
+
+    @asynccontextmanager
+    async def leading(self) -> AsyncIterator[AsyncConnection]:
+        """Run a transaction that writes, as the leader of the shard: nobody takes the lead in it.
+
+        Raises:
+            NotLeading: another process leads; nothing is written.
+        """
+        async with self.database.writing() as connection:
+            if not await store.leads(connection, self.shard, self.epoch):
+                raise self.not_leading()
+            yield connection
+
+    def not_leading(self) -> NotLeading:
+        """Return the error of a leader that leads no more."""
+        return NotLeading(f"shard {self.shard}: another process leads it by now")
 
     @property
     def currency(self) -> str:

@@ -35,6 +35,12 @@ async def begin_round(connection: AsyncConnection, shard: str, epoch: int) -> in
     return int((await connection.execute(select(leaders.c.number).where(where))).scalar_one())
 
 
+async def leads(connection: AsyncConnection, shard: str, epoch: int) -> bool:
+    """Tell whether this epoch is the shard's. In a transaction that writes, it stays so."""
+    query = select(leaders.c.epoch).where(leaders.c.shard == shard).with_for_update(read=True)
+    return (await connection.execute(query)).scalar() == epoch
+
+
 async def last_round(connection: AsyncConnection, shard: str) -> int:
     """Return the number of the last round of the current epoch."""
     query = select(leaders.c.number).where(leaders.c.shard == shard)
@@ -61,13 +67,14 @@ async def has_message(connection: AsyncConnection, message_id: bytes) -> bool:
 
 
 async def add_orders(
-    connection: AsyncConnection, message_id: bytes, entries: Iterable[BookOrder]
+    connection: AsyncConnection, shard: str, message_id: bytes, entries: Iterable[BookOrder]
 ) -> None:
-    """Add the orders that a message asked for."""
+    """Add the orders that a message asked a shard for."""
     rows = [
         {
             "id": entry.id,
             "message_id": message_id,
+            "shard": shard,
             "buyer": entry.buyer,
             "terms": codec.encode(entry.terms),
             "lots": entry.lots,
@@ -81,9 +88,9 @@ async def add_orders(
     await connection.execute(orders.insert(), rows)
 
 
-async def open_orders(connection: AsyncConnection) -> list[BookOrder]:
-    """Return every open order, as the book holds it."""
-    query = select(orders).where(orders.c.state == OrderState.OPEN.value)
+async def open_orders(connection: AsyncConnection, shard: str) -> list[BookOrder]:
+    """Return every open order of a shard, as the book holds it."""
+    query = select(orders).where(orders.c.state == OrderState.OPEN.value, orders.c.shard == shard)
     return [
         BookOrder(
             id=row["id"],

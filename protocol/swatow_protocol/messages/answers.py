@@ -65,6 +65,8 @@ class AdmissionReason(enum.StrEnum):
     """A column of the batch has the wrong length or a value outside its limits."""
     NOT_SUPPORTED = "not_supported"
     """The order asks for something that this market does not do yet; the detail names it."""
+    NOT_LEADING = "not_leading"
+    """Another process leads this part of the market by now; here nothing changed. Ask that one."""
     NOT_YOURS = "not_yours"
     """The sender may not do this to that order, award or account."""
     TOO_MANY = "too_many"
@@ -152,7 +154,8 @@ class OrderEvent(Body, frozen=True, kw_only=True):
     state: OrderState | None
     """None for an order that was not accepted."""
     granted: Annotated[tuple[Granted, ...], Meta(max_length=AWARDS_PER_ORDER_MAX)]
-    """Awards since the last event."""
+    """Awards since the last event. Where one message cannot hold them all, more events follow, and
+    the order counts as open until the last of them."""
     lots_open: Annotated[int, Meta(ge=0, le=limits.LOTS_MAX)]
     """Lots still in the book."""
     unmet: Annotated[tuple[LimitName, ...], Meta(max_length=len(LimitName))]

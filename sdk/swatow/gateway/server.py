@@ -36,13 +36,13 @@ from swatow.errors import (
 from swatow.gateway.events import DONE, Tail, cost_fields, encode, sse
 from swatow.gateway.requests import Asked, read_request
 from swatow_protocol import limits
+from swatow_protocol.addresses import parse_address
 from swatow_protocol.shell.service import unless_stopped
 from swatow_protocol.units import MICROS_PER_SECOND
 
 T = TypeVar("T")
 
 LOOPBACK = {"127.0.0.1", "localhost", "::1"}
-PORT_MAX = 65_535
 RETRY_AFTER_S = 1
 STOP_S = 5
 
@@ -155,15 +155,17 @@ async def serve_gateway(
 
 
 def _listen(address: str) -> socket.socket:
-    host, _, port = address.rpartition(":")
-    host = host.strip("[]")
-    if host not in LOOPBACK or not port.isdigit() or int(port) > PORT_MAX:
+    try:
+        host, port = parse_address(address, "listen")
+    except InvalidValue as error:
+        raise ConfigError(str(error)) from None
+    if host not in LOOPBACK:
         raise ConfigError(
-            f"listen: {address!r} is not a loopback host:port; the gateway has no TLS, so it "
-            "serves this machine only"
+            f"listen: {address!r} is not on the loopback; the gateway has no TLS, so it serves "
+            "this machine only"
         )
     try:
-        return socket.create_server((host, int(port)), family=_FAMILIES.get(host, socket.AF_INET))
+        return socket.create_server((host, port), family=_FAMILIES.get(host, socket.AF_INET))
     except OSError as error:
         raise ConfigError(f"listen: {address}: {error}") from None
 

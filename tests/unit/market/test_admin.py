@@ -8,7 +8,7 @@ from swatow_market import admin
 from swatow_market.config import MarketSettings
 from swatow_market.ledger.accounts import CASH, buyer_account
 from swatow_protocol import limits
-from swatow_protocol.errors import InvalidValue
+from swatow_protocol.errors import ConfigError, InvalidValue
 from tests.support.market_world import UNIT, Clock, World, open_world
 from tests.support.samples import BUYER, STRANGER
 
@@ -88,6 +88,21 @@ class TestDeposits:
         with pytest.raises(InvalidValue) as refused:
             await deposit(tmp_path, limits.MONEY_MAX + 1)
         assert refused.value.field == "amount"
+
+    async def test_that_add_up_to_more_than_the_books_can_count_are_refused(
+        self, tmp_path: Path
+    ) -> None:
+        assert await deposit(tmp_path, limits.MONEY_MAX)
+        with pytest.raises(InvalidValue) as refused:
+            await deposit(tmp_path, 1, buyer=STRANGER.key)
+        assert refused.value.field == "amount"
+        expected = (limits.MONEY_MAX, 0)
+        assert await lines(tmp_path) == {CASH: expected, buyer_account(BUYER.key): expected}
+
+    async def test_in_another_currency_than_before_are_refused(self, tmp_path: Path) -> None:
+        assert await deposit(tmp_path, 500)
+        with pytest.raises(ConfigError, match="in USD"):
+            await deposit(tmp_path, 500, reference=b"2", currency="CNY")
 
 
 class TestBooks:

@@ -88,6 +88,17 @@ class TestOrders:
         assert book.order(first.id) is None
         assert book.orders_of(first.buyer) == 1
 
+    def test_that_are_expected_are_counted_and_in_no_round_before_they_are_put(self) -> None:
+        book = Book()
+        first, second = demand("1", 5, 8), demand("2", 4, 8)
+        book.expect_orders([first, second])
+        assert book.orders() == []
+        assert [book.orders_of(each.buyer) for each in (first, second)] == [1, 1]
+        book.drop_order(second.id)
+        book.put_expected([first, second])
+        assert book.orders() == [first], "what was dropped meanwhile does not come"
+        assert [book.orders_of(each.buyer) for each in (first, second)] == [1, 0]
+
     def test_after_a_round_what_is_open_is_carried_and_what_is_filled_is_gone(self) -> None:
         book = Book()
         part, full, untouched = demand("part", 5, 8), demand("full", 4, 8), demand("late", 3, 8)

@@ -1,9 +1,12 @@
 """Batches on a market without a network: many orders under one signature, all or none of them."""
 
+from hashlib import blake2b
+
 from swatow_market.exchange.admission import ACCEPTED, row_id
 from swatow_protocol import codec, limits
+from swatow_protocol.identity import Identity
 from swatow_protocol.messages import Attributes
-from swatow_protocol.messages.answers import AdmissionReason, LimitName, OrderState
+from swatow_protocol.messages.answers import AdmissionReason, LimitName, OrderEvents, OrderState
 from tests.support.market_world import UNIT, World
 from tests.support.samples import BUYER
 
@@ -43,6 +46,30 @@ async def test_news_of_a_batch_fits_the_messages_that_carry_it(world: World) -> 
     await world.round()
     sizes += [len(codec.encode(events)) async for events in stream]
     assert max(sizes) <= limits.FRAME_BYTES_MAX
+
+
+async def test_news_of_one_order_with_very_many_awards_come_in_several_messages(
+    world: World,
+) -> None:
+    """The order counts as open until the last of them, so nobody stops listening too early."""
+    names = tuple(f"{number:02}{'x' * 90}" for number in range(limits.LIST_ITEMS_MAX))
+    stated = Attributes(features=names, corridors=names)
+    await world.deposit(UNIT)
+    for number in range(100):
+        node = Identity(blake2b(bytes([number]), digest_size=32).digest())
+        await world.supply((80_000, 1), node=node, attributes=stated)
+    placed = await world.place(100, 100_000)
+    await world.round()
+    again = await world.send(placed.signed)
+    for told in (placed, again):
+        await told.rest()
+        news = [event for event in told.events if event.granted]
+        assert len(news) > 1
+        assert [event.state for event in news[:-1]] == [OrderState.OPEN] * (len(news) - 1)
+        assert news[-1].state is OrderState.FILLED
+        assert len({award.id for award in told.awards}) == 100
+        sizes = [len(codec.encode(OrderEvents(events=(event,)))) for event in news]
+        assert max(sizes) <= limits.FRAME_BYTES_MAX
 
 
 async def test_all_of_it_is_taken_in_or_nothing(world: World) -> None:

@@ -12,7 +12,7 @@ import pytest
 from swatow_market.exchange.admission import ACCEPTED
 from swatow_market.ledger.database import sqlite_url
 from swatow_protocol.errors import ConfigError, SwatowError
-from swatow_protocol.messages.answers import OrderState
+from swatow_protocol.messages.answers import AdmissionReason, OrderState
 from tests.support.market_ledger import BusyDatabase, connections_ended
 from tests.support.market_world import UNIT, World, open_world
 from tests.support.samples import BUYER, STRANGER
@@ -74,31 +74,39 @@ class TestFencing:
         finally:
             await leader.close()
 
-    async def test_an_order_that_a_stale_leader_takes_in_is_not_lost(self, stale: World) -> None:
-        """The buyer was told "accepted" and its money is held: whoever leads must clear it, or
-        expire it at its time."""
+    async def test_a_stale_leader_takes_no_order_in(self, stale: World) -> None:
+        """It would be in nobody's book, with its money held."""
         await stale.deposit(UNIT)
         leader = await open_world(stale.home, stale.clock)
         try:
-            placed = await stale.place(5, 100_000, life_s=10)
-            if placed.verdict == ACCEPTED:
-                leader.clock.advance(10)
-                await leader.round()
-                assert leader.rows("SELECT state FROM orders") == [("expired",)]
+            reason, detail = await stale.refused(stale.order(5, 100_000))
+            assert reason is AdmissionReason.NOT_LEADING
+            assert "another process leads" in detail
+            assert stale.market.state.book.orders_of(BUYER.key) == 0
             assert await leader.money(BUYER) == (UNIT, 0)
         finally:
             await leader.close()
 
-    async def test_what_a_stale_leader_cancels_is_not_awarded(self, stale: World) -> None:
+    async def test_a_stale_leader_cancels_nothing(self, stale: World) -> None:
+        """The order is in the book of the one that leads, and may be in its round."""
         await stale.deposit(UNIT)
         placed = await stale.place(5, 100_000)
         leader = await open_world(stale.home, stale.clock)
         try:
-            if await stale.cancel(placed.id) == ACCEPTED:
-                await leader.supply((80_000, 60))
-                await leader.round()
-                assert leader.rows("SELECT state FROM orders") == [("cancelled",)]
-                assert await leader.money(BUYER) == (UNIT, 0)
+            before = leader.contents()
+            verdict = await stale.cancel(placed.id)
+            assert verdict.reason is AdmissionReason.NOT_LEADING
+            assert leader.contents() == before
+            assert await leader.cancel(placed.id) == ACCEPTED
+            assert await leader.money(BUYER) == (UNIT, 0)
+        finally:
+            await leader.close()
+
+    async def test_a_stale_leader_with_nothing_to_do_notices_too(self, stale: World) -> None:
+        leader = await open_world(stale.home, stale.clock)
+        try:
+            with pytest.raises(ConfigError, match="another process leads"):
+                await stale.round()
         finally:
             await leader.close()
 
@@ -120,6 +128,8 @@ class TestFencing:
         other = await open_world(stale.home, stale.clock, shard="other")
         try:
             assert other.market.state.book.orders() == []
+            verdict = await other.cancel(*[order.id for order in stale.market.state.book.orders()])
+            assert verdict.reason is AdmissionReason.NOT_YOURS
         finally:
             await other.close()
 

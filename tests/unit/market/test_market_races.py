@@ -5,11 +5,13 @@ from collections.abc import AsyncIterator
 from pathlib import Path
 
 import pytest
+from sqlalchemy.exc import OperationalError
 
-from swatow_market.exchange.admission import ACCEPTED
+from swatow_market.exchange.admission import ACCEPTED, entries_of
 from swatow_market.ledger.database import sqlite_url
+from swatow_market.service import store
 from swatow_protocol.messages.answers import AdmissionReason, Decision, OrderState
-from tests.support.market_ledger import LateDatabase
+from tests.support.market_ledger import BusyDatabase, LateDatabase
 from tests.support.market_world import UNIT, World, open_world, settle_down
 from tests.support.samples import BUYER
 
@@ -82,6 +84,39 @@ async def test_batches_sent_at_once_do_not_pass_the_bound_on_open_orders(
         assert sorted(map(str, reasons)) == ["None", "too_many", "too_many"]
     finally:
         await world.close()
+
+
+async def test_a_repeat_that_fails_takes_nothing_from_the_first(world: World) -> None:
+    """Both were on their way at once: the one that the database had no time for gives nothing up
+    that the other has placed."""
+    await world.deposit(UNIT)
+    placed = await world.place(5, 100_000)
+    busy = BusyDatabase(sqlite_url(world.home / "market.sqlite"))
+    busy.failures = 1
+    usual, world.market.state.database = world.market.state.database, busy
+    try:
+        with pytest.raises(OperationalError):
+            await world.market._intake._take_in(placed.signed, entries_of(placed.signed))
+    finally:
+        world.market.state.database = usual
+        await busy.close()
+    assert [order.id for order in world.market.state.book.orders()] == [placed.id]
+
+
+async def test_an_order_that_cannot_be_written_is_expected_no_more(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await world.deposit(UNIT)
+
+    async def fail(*_: object) -> None:
+        raise OperationalError("INSERT", {}, Exception("disk full"))
+
+    with monkeypatch.context() as broken:
+        broken.setattr(store, "add_orders", fail)
+        with pytest.raises(OperationalError):
+            await world.place(5, 100_000)
+    assert world.market.state.book.orders_of(BUYER.key) == 0
+    assert await world.money(BUYER) == (UNIT, 0)
 
 
 async def test_one_envelope_sent_many_times_at_once_is_placed_once(world: World) -> None:

@@ -7,7 +7,7 @@ from swatow_market.exchange.book import OFFERS_MAX, BookOffer
 from swatow_market.ledger.accounts import CARRIER, CASH, FEE, buyer_account, node_account
 from swatow_protocol import codec, limits
 from swatow_protocol.envelope import sign, verify
-from swatow_protocol.messages import Limits, MarketTerms, Model, Offer, PaymentTerms
+from swatow_protocol.messages import Attributes, Limits, MarketTerms, Model, Offer, PaymentTerms
 from swatow_protocol.messages.answers import (
     AdmissionReason,
     Decision,
@@ -209,16 +209,18 @@ async def test_live_offers_are_listed_as_their_nodes_signed_them(world: World) -
     assert verify(envelope, Offer, network=NETWORK, now_us=world.clock()).id == mine.id
 
 
-async def test_the_list_of_a_full_book_fits_one_message(world: World) -> None:
-    """A call carries at most FRAME_BYTES_MAX, and the book may hold OFFERS_MAX offers."""
-    signed = await world.supply((80_000, 5))
+async def test_the_list_of_a_full_book_can_be_told(world: World) -> None:
+    """It travels in parts, as the largest thing that a client takes as a list of offers."""
+    names = tuple(f"{number:02}{'x' * 94}" for number in range(limits.LIST_ITEMS_MAX))
+    stated = Attributes(features=names, corridors=names)
+    signed = await world.supply((80_000, 5), attributes=stated)
     for number in range(OFFERS_MAX - 1):
         offer = samples.offer(sender=samples.digest(f"node {number}"))
         entry = BookOffer(samples.digest(f"offer {number}"), offer, signed.envelope)
         world.market.state.book.put_offer(entry)
     answer = codec.encode(await world.market.list_offers())
     assert len(codec.decode(OfferList, answer).offers) == OFFERS_MAX
-    assert len(answer) <= limits.FRAME_BYTES_MAX
+    assert limits.FRAME_BYTES_MAX < len(answer) <= limits.OFFER_LIST_BYTES_MAX
 
 
 class TestOfferIntake:

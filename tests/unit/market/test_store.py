@@ -44,7 +44,7 @@ async def stored(database: Database) -> Database:
     """Hold one open order, to which awards may belong."""
     async with database.writing() as connection:
         await with_message(connection)
-        await store.add_orders(connection, MESSAGE, [demand("1", 5, 8)])
+        await store.add_orders(connection, "main", MESSAGE, [demand("1", 5, 8)])
     return database
 
 
@@ -104,15 +104,15 @@ class TestOrders:
         entries = [demand("1", 5, 8, all_or_none=True), limited]
         async with database.writing() as connection:
             await with_message(connection)
-            await store.add_orders(connection, MESSAGE, entries)
-            found = await store.open_orders(connection)
+            await store.add_orders(connection, "main", MESSAGE, entries)
+            found = await store.open_orders(connection, "main")
         assert sorted(found, key=lambda each: each.id) == sorted(entries, key=lambda each: each.id)
 
     async def test_what_is_left_of_them_is_carried(self, stored: Database) -> None:
         order = demand("1", 5, 8)
         async with stored.writing() as connection:
             await store.update_order(connection, order.id, lots_open=2, state=OrderState.OPEN)
-            (found,) = await store.open_orders(connection)
+            (found,) = await store.open_orders(connection, "main")
             (row,) = await store.read_orders(connection, [order.id, digest("none")])
         assert (found.lots, found.carried) == (2, True)
         assert (row["lots"], row["lots_open"], row["expires_us"]) == (5, 2, order.terms.expires_us)
@@ -126,7 +126,7 @@ class TestOrders:
         ):
             async with stored.writing() as connection:
                 await store.update_order(connection, order.id, lots_open=lots, state=state)
-                assert await store.open_orders(connection) == []
+                assert await store.open_orders(connection, "main") == []
                 (row,) = await store.read_orders(connection, [order.id])
                 assert row["state"] == state
 

@@ -184,15 +184,28 @@ class TestMarket:
 
     async def test_an_answer_too_large_to_send_is_no_answer(self) -> None:
         class Chatty(Market):
-            async def list_offers(self) -> OfferList:
-                return OfferList(offers=(bytes(limits.ENVELOPE_BYTES_MAX),) * 20)
+            async def catalogue(self) -> Catalogue:
+                return Catalogue(terms=b"", models=(bytes(limits.ENVELOPE_BYTES_MAX),) * 20)
 
         async with (
             serving(lambda server: add_market(server, Chatty())) as server,
             connected(server) as connection,
         ):
             with pytest.raises(CallRefused):
-                await MarketClient(connection).list_offers()
+                await MarketClient(connection).catalogue()
+
+    async def test_a_list_of_offers_longer_than_one_message_arrives_whole(self) -> None:
+        offers = tuple(bytes([number]) * limits.ENVELOPE_BYTES_MAX for number in range(40))
+
+        class Full(Market):
+            async def list_offers(self) -> OfferList:
+                return OfferList(offers=offers)
+
+        async with (
+            serving(lambda server: add_market(server, Full())) as server,
+            connected(server) as connection,
+        ):
+            assert (await MarketClient(connection).list_offers()).offers == offers
 
 
 class TestFailures:

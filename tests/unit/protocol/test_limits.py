@@ -25,6 +25,7 @@ from swatow_protocol.messages import (
     MarketTerms,
     Message,
     Model,
+    Offer,
     OpenBody,
     OrderBatch,
     Voucher,
@@ -167,12 +168,10 @@ def test_the_longest_catalogue_fits_one_message() -> None:
     assert Packet(body=codec.encode(catalogue)).ByteSize() <= limits.FRAME_BYTES_MAX
 
 
-def test_the_longest_list_of_offers_fits_one_message() -> None:
-    """A market answers ListOffers with one message, so a full book must fit one."""
-    offer = sign(samples.offer(), samples.NODE).envelope
-    offers = OfferList(offers=(offer,) * OFFERS_LISTED_MAX)
-    size = Packet(body=codec.encode(offers)).ByteSize()
-    assert size <= limits.FRAME_BYTES_MAX
+def test_the_longest_list_of_the_largest_offers_fits_what_a_client_takes() -> None:
+    """A market answers ListOffers in parts, so a full book must fit the bound on all of them."""
+    offers = OfferList(offers=(largest_signed(Offer),) * OFFERS_LISTED_MAX)
+    assert len(codec.encode(offers)) <= limits.OFFER_LIST_BYTES_MAX
 
 
 def test_a_voucher_fits_a_redemption_and_an_acceptance() -> None:
@@ -187,14 +186,14 @@ def test_a_voucher_fits_a_redemption_and_an_acceptance() -> None:
         limits.LOTS_MAX * STANDARD_TOKENS_PER_LOT * THOUSANDTHS,
         limits.STANDARD_TOKENS_MAX * limits.WEIGHT_MAX,
         limits.STANDARD_TOKENS_MAX * THOUSANDTHS,
-        limits.STANDARD_TOKENS_MAX * limits.PRICE_MAX,
+        (STANDARD_TOKENS_PER_LOT - 1) * limits.PRICE_MAX,
     ],
     ids=[
         "lots x price",
         "award in thousandths",
         "prompt tokens x weight",
         "output in thousandths",
-        "standard tokens x price (cost_nanos)",
+        "the rest of a lot x price (cost_nanos)",
     ],
 )
 def test_products_fit_63_bits_where_the_protocol_multiplies(product: int) -> None:

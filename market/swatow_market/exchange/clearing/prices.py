@@ -10,17 +10,20 @@ from swatow_market.exchange.clearing.flow import Flow
 _ZERO = ("z", 0)
 _Vertex = tuple[str, int]
 
+Range = tuple[int, int]
+"""The least and the greatest price of a node."""
 
-def canonical_prices(flow: Flow) -> list[int | None]:
-    """Return the price of each supply node; None for one that nothing bounds from above."""
+
+def price_ranges(flow: Flow) -> list[Range | None]:
+    """Return what each supply node may cost; None for one that nothing bounds from above."""
     edges = _constraints(flow)
     greatest = _shortest(edges)
     least = _shortest([(after, before, weight) for before, after, weight in edges])
-    prices: list[int | None] = []
+    ranges: list[Range | None] = []
     for node in range(len(flow.supply)):
         high, low = greatest.get(("n", node)), least.get(("n", node))
-        prices.append(None if high is None or low is None else (high - low) // 2)
-    return prices
+        ranges.append(None if high is None or low is None else (-low, high))
+    return ranges
 
 
 def _constraints(flow: Flow) -> list[tuple[_Vertex, _Vertex, int]]:

@@ -7,9 +7,10 @@ from swatow_market.exchange.book import BookOrder, Snapshot
 from swatow_market.exchange.clearing.fills import lot_hash, share
 from swatow_market.exchange.clearing.flow import Curve, Flow
 from swatow_market.exchange.clearing.outcome import Fill, Outcome
-from swatow_market.exchange.clearing.prices import canonical_prices
+from swatow_market.exchange.clearing.prices import price_ranges
 from swatow_market.exchange.eligibility import failed_limits, price_limit
 from swatow_protocol.messages.answers import LimitName
+from swatow_protocol.units import div_ceil, div_floor
 
 Row = tuple[tuple[int, int, int], ...]
 """Arcs of a segment: (offer number, cost of a lot to the flow, path charge in it)."""
@@ -29,6 +30,9 @@ class _Solved:
     segments: list[_Segment]
     flow: Flow
     prices: list[int | None]
+    """Of each offer: the middle of its range, rounded down."""
+    prices_up: list[int | None]
+    """The same, rounded up: above a limit exactly where the middle is."""
     filled: dict[bytes, int]
     """Order id -> lots."""
 
@@ -117,7 +121,10 @@ def _solve(snapshot: Snapshot, rows: dict[bytes, Row], dropped: dict[bytes, Book
     for segment, curve in zip(ordered, flow.demand, strict=True):
         for (price, _), used in zip(curve.steps, curve.used, strict=True):
             filled |= share(segment.levels[price], used, snapshot.salt)
-    return _Solved(ordered, flow, canonical_prices(flow), filled)
+    ranges = price_ranges(flow)
+    prices = [None if each is None else div_floor(sum(each), 2) for each in ranges]
+    prices_up = [None if each is None else div_ceil(sum(each), 2) for each in ranges]
+    return _Solved(ordered, flow, prices, prices_up, filled)
 
 
 def _fills(solved: _Solved, snapshot: Snapshot) -> Iterator[Fill]:
@@ -158,7 +165,7 @@ def _unmet(
 ) -> tuple[LimitName, ...]:
     """Tell why the open part of an order was not filled."""
     if row:
-        price = _segment_price(row, solved.prices)
+        price = _segment_price(row, solved.prices_up)
         above = price is not None and price > order.limit_price
         return (LimitName.PRICE if above else LimitName.CAPACITY,)
     failures = [

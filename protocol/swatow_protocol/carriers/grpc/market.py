@@ -1,11 +1,13 @@
 """The Market service: what a market's handler offers, and the client of it."""
 
+import asyncio
 from collections.abc import AsyncIterator
 from typing import Protocol
 
 from swatow_protocol import codec, limits, parts
-from swatow_protocol.carriers.grpc.connection import Connection
+from swatow_protocol.carriers.grpc.connection import CALL_S, Connection
 from swatow_protocol.carriers.grpc.server import Server
+from swatow_protocol.errors import OutcomeUnknown
 from swatow_protocol.messages.answers import (
     Catalogue,
     OfferList,
@@ -53,8 +55,9 @@ def add_market(server: Server, handler: MarketHandler) -> None:
     async def get_catalogue(_: bytes) -> bytes:
         return codec.encode(await handler.catalogue())
 
-    async def list_offers(_: bytes) -> bytes:
-        return codec.encode(await handler.list_offers())
+    async def list_offers(_: bytes) -> AsyncIterator[bytes]:
+        for part in parts.split(codec.encode(await handler.list_offers())):
+            yield part
 
     async def submit_offer(envelope: bytes) -> bytes:
         return codec.encode(await handler.submit_offer(envelope))
@@ -100,7 +103,13 @@ class MarketClient:
 
     async def list_offers(self) -> OfferList:
         """Ask for the live offers."""
-        return codec.decode(OfferList, await self.connection.call("Market", "ListOffers"))
+        stream = self.connection.stream("Market", "ListOffers", [b""])
+        try:
+            async with asyncio.timeout(CALL_S):
+                offers = await parts.join(stream, limits.OFFER_LIST_BYTES_MAX)
+        except TimeoutError:
+            raise OutcomeUnknown(f"{self.connection.address}: no list in {CALL_S:g} s") from None
+        return codec.decode(OfferList, offers)
 
     async def submit_offer(self, envelope: bytes) -> Verdict:
         """Send an Offer."""

@@ -20,16 +20,21 @@ def upgrade() -> None:
         sa.Column("credits", sa.BigInteger(), nullable=False),
         sa.Column("held", sa.BigInteger(), nullable=False),
         sa.CheckConstraint(
-            "kind <> 'cash' OR (debits >= credits AND held = 0)", name="ck_accounts_cash_is_there"
+            "kind <> 'cash' OR (debits >= credits AND held = 0)",
+            name=op.f("ck_accounts_cash_is_there"),
         ),
         sa.CheckConstraint(
-            "kind = 'cash' OR credits - debits - held >= 0", name="ck_accounts_no_overdraft"
+            "kind = 'cash' OR credits - debits - held >= 0", name=op.f("ck_accounts_no_overdraft")
         ),
         sa.CheckConstraint(
-            "kind IN ('cash', 'buyer', 'node', 'carrier', 'fee')", name="ck_accounts_kind"
+            "kind IN ('cash', 'buyer', 'node', 'carrier', 'fee')", name=op.f("ck_accounts_kind")
         ),
         sa.CheckConstraint(
-            "debits >= 0 AND credits >= 0 AND held >= 0", name="ck_accounts_no_negative"
+            "debits >= 0 AND credits >= 0 AND held >= 0", name=op.f("ck_accounts_no_negative")
+        ),
+        sa.CheckConstraint(
+            "debits <= 9223372036854775807 AND credits <= 9223372036854775807",
+            name=op.f("ck_accounts_no_overflow"),
         ),
         sa.PrimaryKeyConstraint("id", name="pk_accounts"),
     )
@@ -77,12 +82,12 @@ def upgrade() -> None:
         sa.Column("released", sa.BigInteger(), nullable=False),
         sa.Column("closed", sa.Boolean(), nullable=False),
         sa.CheckConstraint(
-            "NOT closed OR paid + released = amount", name="ck_holds_closed_is_resolved"
+            "NOT closed OR paid + released = amount", name=op.f("ck_holds_closed_is_resolved")
         ),
         sa.CheckConstraint(
-            "amount >= 0 AND paid >= 0 AND released >= 0", name="ck_holds_no_negative"
+            "amount >= 0 AND paid >= 0 AND released >= 0", name=op.f("ck_holds_no_negative")
         ),
-        sa.CheckConstraint("paid + released <= amount", name="ck_holds_no_more_than_held"),
+        sa.CheckConstraint("paid + released <= amount", name=op.f("ck_holds_no_more_than_held")),
         sa.ForeignKeyConstraint(["account"], ["accounts.id"], name="fk_holds_account"),
         sa.PrimaryKeyConstraint("id", name="pk_holds"),
     )
@@ -90,6 +95,7 @@ def upgrade() -> None:
         "orders",
         sa.Column("id", sa.LargeBinary(length=32), nullable=False),
         sa.Column("message_id", sa.LargeBinary(length=32), nullable=False),
+        sa.Column("shard", sa.String(length=96), nullable=False),
         sa.Column("buyer", sa.LargeBinary(length=32), nullable=False),
         sa.Column("terms", sa.LargeBinary(), nullable=False),
         sa.Column("lots", sa.BigInteger(), nullable=False),
@@ -97,11 +103,15 @@ def upgrade() -> None:
         sa.Column("state", sa.String(length=16), nullable=False),
         sa.Column("carried", sa.Boolean(), nullable=False),
         sa.Column("expires_us", sa.BigInteger(), nullable=False),
-        sa.CheckConstraint("state <> 'filled' OR lots_open = 0", name="ck_orders_filled_is_filled"),
         sa.CheckConstraint(
-            "state IN ('open', 'filled', 'expired', 'cancelled')", name="ck_orders_state"
+            "state <> 'filled' OR lots_open = 0", name=op.f("ck_orders_filled_is_filled")
         ),
-        sa.CheckConstraint("lots_open >= 0 AND lots_open <= lots", name="ck_orders_lots_open"),
+        sa.CheckConstraint(
+            "state IN ('open', 'filled', 'expired', 'cancelled')", name=op.f("ck_orders_state")
+        ),
+        sa.CheckConstraint(
+            "lots_open >= 0 AND lots_open <= lots", name=op.f("ck_orders_lots_open")
+        ),
         sa.ForeignKeyConstraint(["message_id"], ["messages.id"], name="fk_orders_message_id"),
         sa.PrimaryKeyConstraint("id", name="pk_orders"),
     )
@@ -125,7 +135,7 @@ def upgrade() -> None:
         sa.Column("closed", sa.Boolean(), nullable=False),
         sa.CheckConstraint(
             "standard_tokens >= 0 AND standard_tokens <= lots * 1000",
-            name="ck_awards_standard_tokens",
+            name=op.f("ck_awards_standard_tokens"),
         ),
         sa.ForeignKeyConstraint(["order_id"], ["orders.id"], name="fk_awards_order_id"),
         sa.PrimaryKeyConstraint("id", name="pk_awards"),
@@ -144,10 +154,10 @@ def upgrade() -> None:
         sa.Column("hold", sa.LargeBinary(length=32), nullable=True),
         sa.Column("at_us", sa.BigInteger(), nullable=False),
         sa.CheckConstraint(
-            "kind IN ('deposit', 'payment', 'carriage', 'fee')", name="ck_transfers_kind"
+            "kind IN ('deposit', 'payment', 'carriage', 'fee')", name=op.f("ck_transfers_kind")
         ),
-        sa.CheckConstraint("amount > 0", name="ck_transfers_amount"),
-        sa.CheckConstraint("debit <> credit", name="ck_transfers_two_sides"),
+        sa.CheckConstraint("amount > 0", name=op.f("ck_transfers_amount")),
+        sa.CheckConstraint("debit <> credit", name=op.f("ck_transfers_two_sides")),
         sa.ForeignKeyConstraint(["credit"], ["accounts.id"], name="fk_transfers_credit"),
         sa.ForeignKeyConstraint(["debit"], ["accounts.id"], name="fk_transfers_debit"),
         sa.ForeignKeyConstraint(["hold"], ["holds.id"], name="fk_transfers_hold"),
