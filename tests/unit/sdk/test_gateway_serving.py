@@ -98,7 +98,7 @@ async def test_it_serves_over_http_until_it_is_stopped(tmp_path: Path) -> None:
 )
 async def test_what_is_no_loopback_address_is_refused(tmp_path: Path, listen: str) -> None:
     client = FakeClient(tmp_path, listen=listen)
-    with pytest.raises(ConfigError, match=r"^listen: .*loopback"):
+    with pytest.raises(ConfigError, match=r"^listen: "):
         await serve(client)
     assert client.closed.is_set()
     assert not (tmp_path / "gateway.key").exists()
