@@ -89,36 +89,45 @@ class Journal:
     ) -> None:
         """Note an award when its first job opens."""
         await self._run(
-            "INSERT INTO awards (id, envelope, expires_us, settle_by_us) VALUES (?, ?, ?, ?) "
-            "ON CONFLICT DO NOTHING",
-            (award, envelope, expires_us, settle_by_us),
+            "INSERT INTO awards (id, envelope, expires_us, settle_by_us) "
+            "VALUES (:award, :envelope, :expires_us, :settle_by_us) ON CONFLICT DO NOTHING",
+            award=award,
+            envelope=envelope,
+            expires_us=expires_us,
+            settle_by_us=settle_by_us,
         )
 
     async def keep_voucher(self, award: bytes, voucher: bytes, standard_tokens: int) -> None:
         """Write a voucher; durable on return. A lower one than is kept changes nothing."""
         await self._run(
-            "UPDATE awards SET voucher = ?2, standard_tokens = ?3, claim = MAX(claim, ?3) "
-            "WHERE id = ?1 AND standard_tokens < ?3",
-            (award, voucher, standard_tokens),
+            "UPDATE awards SET voucher = :voucher, standard_tokens = :standard_tokens, "
+            "claim = MAX(claim, :standard_tokens) "
+            "WHERE id = :award AND standard_tokens < :standard_tokens",
+            award=award,
+            voucher=voucher,
+            standard_tokens=standard_tokens,
         )
 
     async def keep_claim(self, award: bytes, standard_tokens: int) -> None:
         """Note that less is to be claimed than the voucher promises."""
         await self._run(
-            "UPDATE awards SET claim = MIN(standard_tokens, ?2) WHERE id = ?1",
-            (award, standard_tokens),
+            "UPDATE awards SET claim = MIN(standard_tokens, :standard_tokens) WHERE id = :award",
+            award=award,
+            standard_tokens=standard_tokens,
         )
 
     async def keep_release(self, award: bytes) -> None:
         """Note that the buyer draws no more on an award."""
-        await self._run("UPDATE awards SET released = 1 WHERE id = ?", (award,))
+        await self._run("UPDATE awards SET released = 1 WHERE id = :award", award=award)
 
     async def keep_redeemed(self, award: bytes, standard_tokens: int, *, settled: bool) -> None:
         """Note what the market has taken, and whether it is the last word on the award."""
         await self._run(
-            "UPDATE awards SET redeemed = MAX(redeemed, ?2), settled = MAX(settled, ?3) "
-            "WHERE id = ?1",
-            (award, standard_tokens, settled),
+            "UPDATE awards SET redeemed = MAX(redeemed, :redeemed), "
+            "settled = MAX(settled, :settled) WHERE id = :award",
+            award=award,
+            redeemed=standard_tokens,
+            settled=settled,
         )
 
     async def keep_receipt(
@@ -126,29 +135,31 @@ class Journal:
     ) -> None:
         """Keep a receipt, and the countersignature when it comes."""
         await self._run(
-            "INSERT INTO receipts VALUES (?1, ?2, ?3) "
-            "ON CONFLICT (job) DO UPDATE SET countersignature = ?3",
-            (job, envelope, countersignature),
+            "INSERT INTO receipts VALUES (:job, :envelope, :countersignature) "
+            "ON CONFLICT (job) DO UPDATE SET countersignature = :countersignature",
+            job=job,
+            envelope=envelope,
+            countersignature=countersignature,
         )
 
     async def award(self, award: bytes) -> AwardRecord | None:
         """Return what is known of an award."""
-        rows = await self._query("SELECT * FROM awards WHERE id = ?", (award,))
+        rows = await self._query("SELECT * FROM awards WHERE id = :award", award=award)
         return _record(rows[0]) if rows else None
 
     async def unsettled(self) -> list[AwardRecord]:
         """Return awards that are not redeemed for good."""
         query = "SELECT * FROM awards WHERE NOT settled ORDER BY id"
-        return [_record(row) for row in await self._query(query, ())]
+        return [_record(row) for row in await self._query(query)]
 
     async def receipts_count(self) -> int:
         """Count receipts, countersigned or not."""
-        return int((await self._query("SELECT COUNT(*) FROM receipts", ()))[0][0])
+        return int((await self._query("SELECT COUNT(*) FROM receipts"))[0][0])
 
-    async def _run(self, statement: str, values: tuple[Any, ...]) -> None:
+    async def _run(self, statement: str, **values: object) -> None:
         await self._submit(lambda connection: connection.execute(statement, values))
 
-    async def _query(self, query: str, values: tuple[Any, ...]) -> list[tuple[Any, ...]]:
+    async def _query(self, query: str, **values: object) -> list[tuple[Any, ...]]:
         return await self._submit(lambda each: each.execute(query, values).fetchall())
 
     async def _submit(self, write: Callable[[sqlite3.Connection], T]) -> T:
@@ -177,7 +188,7 @@ class Journal:
             with self._connection:
                 self._connection.execute("BEGIN IMMEDIATE")
                 results = [(done, write(self._connection)) for write, done in writes]
-        except (sqlite3.Error, OverflowError) as error:
+        except Exception as error:  # noqa: BLE001 - whatever it is, its callers must hear of it
             failed = [done for _, done in writes]
             self._loop.call_soon_threadsafe(_fail, failed, error)
         else:
@@ -185,6 +196,7 @@ class Journal:
 
 
 def _open(path: Path) -> sqlite3.Connection:
+    connection = None
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         connection = sqlite3.connect(path, isolation_level=None, check_same_thread=False)
@@ -193,6 +205,8 @@ def _open(path: Path) -> sqlite3.Connection:
         connection.execute("PRAGMA busy_timeout=10000")
         connection.executescript(_SCHEMA)
     except (sqlite3.Error, OSError) as error:
+        if connection is not None:
+            connection.close()
         raise ConfigError(f"journal {path}: {error}") from None
     return connection
 

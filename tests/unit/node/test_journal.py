@@ -82,7 +82,7 @@ async def test_a_voucher_is_on_disk_when_the_call_returns(path: Path) -> None:
         with closing(sqlite3.connect(path)) as other:
             rows = other.execute("SELECT voucher, standard_tokens FROM awards").fetchall()
         assert rows == [(b"voucher", 70)]
-        synchronous = await opened._query("PRAGMA synchronous", ())
+        synchronous = await opened._query("PRAGMA synchronous")
         assert synchronous == [(2,)], "FULL: each commit is synced to the disk"
 
 
@@ -141,7 +141,7 @@ async def test_a_receipt_gets_its_countersignature_later(path: Path) -> None:
         await opened.keep_receipt(digest("job"), b"a second receipt", b"signature")
         await opened.keep_receipt(digest("job 2"), b"receipt 2", None)
         assert await opened.receipts_count() == 2
-        rows = await opened._query("SELECT * FROM receipts WHERE job = ?", (digest("job"),))
+        rows = await opened._query("SELECT * FROM receipts WHERE job = :job", job=digest("job"))
         assert rows == [(digest("job"), b"receipt", b"signature")]
 
 
@@ -224,7 +224,7 @@ async def test_whoever_shares_a_commit_with_a_failing_write_is_told_the_truth(pa
             let_go()
             results = await asyncio.gather(*writes, return_exceptions=True)
         assert isinstance(results[20], sqlite3.IntegrityError)
-        kept = {row[0] for row in await opened._query("SELECT job FROM receipts", ())}
+        kept = {row[0] for row in await opened._query("SELECT job FROM receipts")}
         assert kept == {job for job, result in zip(jobs, results, strict=True) if result is None}
 
 
