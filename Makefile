@@ -1,6 +1,5 @@
 # Two commands for a newcomer:  make up    make test
-# Everything lives in .venv; nothing else on the machine is touched, except that `make test` adds
-# Debian packages that a test needs, where it runs as root.
+# Everything lives in .venv; nothing else on the machine is touched.
 
 PYTHON ?= python3
 BIN := .venv/bin
