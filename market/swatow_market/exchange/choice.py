@@ -1,7 +1,7 @@
 """Which orders a round takes where more are open than it can clear. Pure."""
 
 from swatow_market.exchange.book import BookOrder, Snapshot
-from swatow_market.exchange.eligibility import failed_limits
+from swatow_market.exchange.offer_table import OfferTable, Signature, signature
 
 
 def by_price(order: BookOrder) -> tuple[int, bool, bytes]:
@@ -19,27 +19,14 @@ def choose_orders(snapshot: Snapshot, most: int) -> tuple[BookOrder, ...]:
         return snapshot.orders
     chosen: list[BookOrder] = []
     unserved: list[BookOrder] = []
-    known: dict[tuple[object, ...], bool] = {}
+    table = OfferTable(snapshot.offers, snapshot.models, snapshot.network_map)
+    known: dict[Signature, bool] = {}
     for order in sorted(snapshot.orders, key=by_price):
         if len(chosen) == most:
             break
-        signature = _signature(order)
-        if signature not in known:
-            known[signature] = _can_be_served(order, snapshot)
-        (chosen if known[signature] else unserved).append(order)
+        key = signature(order.terms)
+        if key not in known:
+            known[key] = len(table.row(order.terms).numbers) > 0
+        (chosen if known[key] else unserved).append(order)
     chosen += unserved[: most - len(chosen)]
     return tuple(sorted(chosen, key=lambda order: order.id))
-
-
-def _signature(order: BookOrder) -> tuple[object, ...]:
-    """Return what eligibility depends on: orders of one signature can be served by the same."""
-    terms = order.terms
-    models = frozenset(limit.model for limit in terms.models)
-    return models, terms.limits, terms.rate, terms.payment
-
-
-def _can_be_served(order: BookOrder, snapshot: Snapshot) -> bool:
-    return any(
-        not failed_limits(order, entry, snapshot.models[entry.offer.model], snapshot.network_map)
-        for entry in snapshot.offers
-    )

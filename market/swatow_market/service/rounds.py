@@ -15,7 +15,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from swatow_market.exchange.book import BookOffer, BookOrder, Snapshot
 from swatow_market.exchange.choice import by_price, choose_orders
-from swatow_market.exchange.clearing import Fill, Outcome, clear
+from swatow_market.exchange.clearing import Fill, Outcome, clear, prepare
 from swatow_market.exchange.eligibility import agreed_payment
 from swatow_market.ledger import accounts
 from swatow_market.ledger.rules import award_hold
@@ -28,7 +28,7 @@ from swatow_protocol.messages.answers import Granted, OrderEvent, OrderState
 from swatow_protocol.units import MICROS_PER_SECOND
 
 ROUND_ORDERS_MAX = 1_000
-"""Orders in one round; those that pay least wait. Bounds the time that clearing takes."""
+"""Orders in one round; those that pay least wait. Bounds the time that writing its awards takes."""
 ROUND_REACH_MAX = 4_000
 """Orders among which those of a round are chosen, where more are open; those that pay most."""
 SALT_BYTES = 32
@@ -51,6 +51,7 @@ class Rounds:
     async def lead(self) -> None:
         """Take the lead of the shard and fill the book with its open orders."""
         state = self._state
+        await asyncio.to_thread(prepare)
         async with state.database.writing() as connection:
             state.epoch = await store.take_lead(connection, state.shard)
             for entry in await store.open_orders(connection, state.shard):
@@ -172,7 +173,10 @@ class Rounds:
             unmet = outcome.unmet.get(order.id, ())
             event = round_event(order.id, tuple(granted), lots_open, unmet)
             assert event.state is not None
-            await store.update_order(connection, order.id, lots_open=lots_open, state=event.state)
+            if granted or not order.carried:  # else nothing about it is new
+                await store.update_order(
+                    connection, order.id, lots_open=lots_open, state=event.state
+                )
             events.append(event)
         return events
 

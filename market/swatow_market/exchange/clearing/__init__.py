@@ -4,14 +4,13 @@
 
 maximises welfare over the whole book, exactly, in integers. Every supply node has one price;
 a buyer pays the cheapest eligible delivered price, node price plus path charge. The mathematics
-is a min-cost flow and its dual (docs/market.md); `flow` finds the optimum, `prices` the middle of
-the prices that support it, `fills` shares a marginal price level among its orders.
-
-This solver is written to be read: successive shortest paths in plain integers, right for a book of
-hundreds of segments. What calls it depends on `clear` alone.
+is a min-cost flow and its dual (docs/market.md). A snapshot is `compiled` to arrays, a `problem`;
+`components` that nothing joins are solved apart; `simplex` finds the optimal flow, `price_ranges`
+the prices that support it, `optimum` is the three together; `fills` shares a marginal price level
+among its orders, and `solve` is the whole round.
 """
 
 from swatow_market.exchange.clearing.outcome import Fill, Outcome
-from swatow_market.exchange.clearing.solve import clear
+from swatow_market.exchange.clearing.solve import clear, prepare
 
-__all__ = ["Fill", "Outcome", "clear"]
+__all__ = ["Fill", "Outcome", "clear", "prepare"]

@@ -1,173 +1,168 @@
-"""The steps of a round: segments, flow, prices, fills, and all-or-none orders around them."""
+"""The steps of a round: segments, optimum, prices, fills, and all-or-none orders around them."""
 
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass
+
+import numpy as np
 
 from swatow_market.exchange.book import BookOrder, Snapshot
+from swatow_market.exchange.clearing.compiled import NOWHERE, Bools, Compiled, compile_round
 from swatow_market.exchange.clearing.fills import lot_hash, share
-from swatow_market.exchange.clearing.flow import Curve, Flow
+from swatow_market.exchange.clearing.optimum import solve
 from swatow_market.exchange.clearing.outcome import Fill, Outcome
-from swatow_market.exchange.clearing.prices import price_ranges
-from swatow_market.exchange.eligibility import failed_limits, price_limit
+from swatow_market.exchange.clearing.problem import NO_PRICE, Ints, Problem, Solution
+from swatow_market.exchange.eligibility import failed_limits
+from swatow_market.exchange.offer_table import Signature, signature
 from swatow_protocol.messages.answers import LimitName
-from swatow_protocol.units import div_ceil, div_floor
-
-Row = tuple[tuple[int, int, int], ...]
-"""Arcs of a segment: (offer number, cost of a lot to the flow, path charge in it)."""
-
-
-@dataclass(slots=True)
-class _Segment:
-    """Orders that can be served by the same offers at the same path charges."""
-
-    row: Row
-    levels: dict[int, list[BookOrder]] = field(default_factory=dict)
-    """Limit price -> orders."""
 
 
 @dataclass(frozen=True, slots=True)
 class _Solved:
-    segments: list[_Segment]
-    flow: Flow
-    prices: list[int | None]
-    """Of each offer: the middle of its range, rounded down."""
-    prices_up: list[int | None]
-    """The same, rounded up: above a limit exactly where the middle is."""
-    filled: dict[bytes, int]
-    """Order id -> lots."""
+    solution: Solution
+    prices: Ints
+    """(N,) The middle of each node's range, rounded down."""
+    prices_up: Ints
+    """(N,) The same, rounded up: above a limit exactly where the middle is."""
+    filled: Ints
+    """(n,) Lots of each order."""
 
 
-def clear(snapshot: Snapshot) -> Outcome:
+def clear(snapshot: Snapshot, threads: int = 1) -> Outcome:
     """Clear one round. Deterministic: the same snapshot gives the same outcome on any machine.
 
     An all-or-none order that the optimum would fill in part is taken out, the least valuable
     first, and the round is solved again, so none is ever filled in part or at a loss. Those taken
     out although their limit lies above the final price are listed as passed over.
+
+    Args:
+        snapshot: the book, as it is.
+        threads: how many may solve parts of the book that nothing joins.
     """
-    rows = {order.id: _row(order, snapshot) for order in snapshot.orders}
-    dropped: dict[bytes, BookOrder] = {}
+    compiled = compile_round(snapshot)
+    whole_only = np.array([order.terms.all_or_none for order in snapshot.orders], np.bool_)
+    taken = np.ones(len(snapshot.orders), np.bool_)
     while True:
-        solved = _solve(snapshot, rows, dropped)
-        partial = [
-            order
-            for order in snapshot.orders
-            if order.terms.all_or_none and 0 < solved.filled.get(order.id, 0) < order.lots
-        ]
-        if not partial:
+        solved = _solve(snapshot, compiled, taken, threads)
+        partial = whole_only & (solved.filled > 0) & (solved.filled < compiled.lots)
+        if not partial.any():
             break
-        worst = min(partial, key=lambda order: (order.limit_price, -order.lots, order.id))
-        dropped[worst.id] = worst
+        numbers = np.flatnonzero(partial)  # by id, so equals go by id
+        worst = np.lexsort((numbers, -compiled.lots[numbers], compiled.price[numbers]))[0]
+        taken[numbers[worst]] = False
+    segment_prices = _of_orders(compiled, compiled.segment_prices(solved.prices))
+    passed_over = ~taken & (segment_prices != NO_PRICE) & (segment_prices <= compiled.price)
     return Outcome(
-        fills=tuple(sorted(_fills(solved, snapshot), key=lambda fill: (fill.order, fill.offer))),
+        fills=tuple(_fills(snapshot, compiled, solved)),
         node_prices={
             entry.id: price
-            for entry, price in zip(snapshot.offers, solved.prices, strict=True)
-            if price is not None
+            for entry, price in zip(snapshot.offers, solved.prices.tolist(), strict=True)
+            if price != NO_PRICE
         },
-        unmet={
-            order.id: _unmet(order, rows[order.id], solved, snapshot)
-            for order in snapshot.orders
-            if solved.filled.get(order.id, 0) < order.lots
-        },
-        passed_over=tuple(
-            order
-            for order in sorted(dropped)
-            if (price := _segment_price(rows[order], solved.prices)) is not None
-            and price <= dropped[order].limit_price
-        ),
-        welfare=solved.flow.welfare(),
+        unmet=_unmet(snapshot, compiled, solved),
+        passed_over=tuple(snapshot.orders[number].id for number in np.flatnonzero(passed_over)),
+        welfare=solved.solution.welfare,
     )
 
 
-def _row(order: BookOrder, snapshot: Snapshot) -> Row:
-    """Return the arcs of an order.
+def prepare() -> None:
+    """Have the solver compiled, or taken from the cache of this machine: no round waits for it."""
+    one, start = np.ones(1, np.int64), np.array([0, 1])
+    solve(Problem(start, one - 1, one, start, one, one, start, one, one))
 
-    An order that pays less for one model than for another is worth less served by the one: the
-    difference is a cost of the arc, though no money, so that one demand price serves all models.
+
+def _solve(snapshot: Snapshot, compiled: Compiled, taken: Bools, threads: int) -> _Solved:
+    problem, step = compiled.problem(taken)
+    solution = solve(problem, threads)
+    least, greatest = solution.price_least, solution.price_greatest
+    has_price = least != NO_PRICE
+    return _Solved(
+        solution=solution,
+        prices=np.where(has_price, least + (greatest - least) // 2, NO_PRICE),
+        prices_up=np.where(has_price, greatest - (greatest - least) // 2, NO_PRICE),
+        filled=_filled(snapshot, compiled, step, problem.demand_lots, solution.demand_used),
+    )
+
+
+def _filled(snapshot: Snapshot, compiled: Compiled, step: Ints, wanted: Ints, used: Ints) -> Ints:
+    """(n,) Return the lots of each order: all of it, nothing, or its share of a marginal step."""
+    served = np.flatnonzero(step != NOWHERE)
+    whole = used == wanted
+    filled = np.zeros(len(step), np.int64)
+    full = served[whole[step[served]]]
+    filled[full] = compiled.lots[full]
+    marginal = np.flatnonzero(~whole & (used > 0))
+    members = served[np.isin(step[served], marginal)]
+    by_step: dict[int, list[int]] = {}
+    for number in members.tolist():
+        by_step.setdefault(int(step[number]), []).append(number)
+    for at, numbers in by_step.items():
+        orders = [snapshot.orders[number] for number in numbers]
+        shares = share(orders, int(used[at]), snapshot.salt)
+        filled[numbers] = [shares.get(order.id, 0) for order in orders]
+    return filled
+
+
+def _fills(snapshot: Snapshot, compiled: Compiled, solved: _Solved) -> Iterator[Fill]:
+    """Hand the lots on each segment's arcs to its orders, in an order that nobody can aim at.
+
+    Lined up by segment, arcs and orders come to the same sums, so both are cut where either ends.
     """
-    arcs = []
-    for number, entry in enumerate(snapshot.offers):
-        model = snapshot.models[entry.offer.model]
-        if not failed_limits(order, entry, model, snapshot.network_map):
-            path = snapshot.network_map.path(order.terms.limits.origin, entry.offer.zone)
-            handicap = order.limit_price - price_limit(order.terms, entry.offer.model)
-            arcs.append((number, path.charge + handicap, path.charge))
-    return tuple(arcs)
+    orders = np.flatnonzero(solved.filled)
+    hashes = b"".join(lot_hash(snapshot.orders[each].id, snapshot.salt) for each in orders)
+    first_half = np.frombuffer(hashes, ">u8")[::2]
+    orders = orders[np.lexsort((orders, first_half, compiled.segment[orders]))]
+    arcs = np.flatnonzero(solved.solution.arc_lots)
+    order_ends = np.cumsum(solved.filled[orders])
+    arc_ends = np.cumsum(solved.solution.arc_lots[arcs])
+    ends = np.union1d(order_ends, arc_ends)
+    order = orders[np.searchsorted(order_ends, ends)]
+    arc = arcs[np.searchsorted(arc_ends, ends)]
+    lots = np.diff(ends, prepend=0)
+    node, charge = compiled.arc_node[arc], compiled.arc_charge[arc]
+    price = solved.prices[node]
+    columns = [column.tolist() for column in (order, node, lots, price, charge)]
+    by_id = np.lexsort((node, order)).tolist()
+    rows = list(zip(*columns, strict=True))
+    for row in by_id:
+        number, offer, quantity, node_price, path_charge = rows[row]
+        yield Fill(
+            order=snapshot.orders[number].id,
+            offer=snapshot.offers[offer].id,
+            lots=quantity,
+            price=node_price + path_charge,
+            node_price=node_price,
+            path_charge=path_charge,
+        )
 
 
-def _solve(snapshot: Snapshot, rows: dict[bytes, Row], dropped: dict[bytes, BookOrder]) -> _Solved:
-    segments: dict[Row, _Segment] = {}
-    for order in snapshot.orders:
-        row = rows[order.id]
-        if row and order.id not in dropped:
-            segment = segments.setdefault(row, _Segment(row))
-            segment.levels.setdefault(order.limit_price, []).append(order)
-    ordered = [segments[row] for row in sorted(segments)]
-    flow = Flow(
-        demand=[
-            Curve(
-                [
-                    (price, sum(order.lots for order in orders))
-                    for price, orders in sorted(segment.levels.items(), reverse=True)
-                ]
-            )
-            for segment in ordered
-        ],
-        supply=[Curve(entry.steps_left()) for entry in snapshot.offers],
-        cost=[{number: cost for number, cost, _ in segment.row} for segment in ordered],
-    )
-    flow.solve()
-    filled: dict[bytes, int] = {}
-    for segment, curve in zip(ordered, flow.demand, strict=True):
-        for (price, _), used in zip(curve.steps, curve.used, strict=True):
-            filled |= share(segment.levels[price], used, snapshot.salt)
-    ranges = price_ranges(flow)
-    prices = [None if each is None else div_floor(sum(each), 2) for each in ranges]
-    prices_up = [None if each is None else div_ceil(sum(each), 2) for each in ranges]
-    return _Solved(ordered, flow, prices, prices_up, filled)
-
-
-def _fills(solved: _Solved, snapshot: Snapshot) -> Iterator[Fill]:
-    """Hand the lots on each segment's arcs to its orders, in an order that nobody can aim at."""
-    for number, segment in enumerate(solved.segments):
-        charges = {offer: charge for offer, _, charge in segment.row}
-        arcs = sorted(solved.flow.lots[number].items())
-        orders = [order for level in segment.levels.values() for order in level]
-        for order in sorted(orders, key=lambda each: lot_hash(each.id, snapshot.salt)):
-            wanted = solved.filled[order.id]
-            while wanted:
-                offer, available = arcs.pop()
-                lots = min(wanted, available)
-                wanted -= lots
-                if available > lots:
-                    arcs.append((offer, available - lots))
-                node_price = solved.prices[offer]
-                assert node_price is not None, "a node that sells has a price"
-                yield Fill(
-                    order=order.id,
-                    offer=snapshot.offers[offer].id,
-                    lots=lots,
-                    price=node_price + charges[offer],
-                    node_price=node_price,
-                    path_charge=charges[offer],
-                )
-        assert not arcs, "every lot on an arc belongs to an order"
-
-
-def _segment_price(row: Row, prices: list[int | None]) -> int | None:
-    """Return the cheapest eligible delivered price, in terms of the best-paid model."""
-    delivered = [price + cost for number, cost, _ in row if (price := prices[number]) is not None]
-    return min(delivered, default=None)
+def _of_orders(compiled: Compiled, of_segments: Ints) -> Ints:
+    """(n,) Return what belongs to the segment of each order; NO_PRICE for those without one."""
+    padded = np.append(of_segments, NO_PRICE)  # NOWHERE is the last place
+    return padded[compiled.segment]
 
 
 def _unmet(
-    order: BookOrder, row: Row, solved: _Solved, snapshot: Snapshot
-) -> tuple[LimitName, ...]:
-    """Tell why the open part of an order was not filled."""
-    if row:
-        price = _segment_price(row, solved.prices_up)
-        above = price is not None and price > order.limit_price
-        return (LimitName.PRICE if above else LimitName.CAPACITY,)
+    snapshot: Snapshot, compiled: Compiled, solved: _Solved
+) -> dict[bytes, tuple[LimitName, ...]]:
+    """Tell why the open part of each order was not filled."""
+    prices_up = _of_orders(compiled, compiled.segment_prices(solved.prices_up))
+    above = prices_up > compiled.price
+    unmet: dict[bytes, tuple[LimitName, ...]] = {}
+    known: dict[Signature, tuple[LimitName, ...]] = {}
+    for number in np.flatnonzero(solved.filled < compiled.lots).tolist():
+        order = snapshot.orders[number]
+        if compiled.segment[number] != NOWHERE:
+            unmet[order.id] = (LimitName.PRICE if above[number] else LimitName.CAPACITY,)
+            continue
+        sign = signature(order.terms)
+        if sign not in known:
+            known[sign] = _nearest(order, snapshot)
+        unmet[order.id] = known[sign]
+    return unmet
+
+
+def _nearest(order: BookOrder, snapshot: Snapshot) -> tuple[LimitName, ...]:
+    """Return the limits that keep away the offers that come nearest to serving an order."""
     failures = [
         failed_limits(order, entry, snapshot.models[entry.offer.model], snapshot.network_map)
         for entry in snapshot.offers

@@ -1,0 +1,126 @@
+"""A snapshot in arrays: orders by segment, segments by the rows of offers that may serve them."""
+
+from dataclasses import dataclass
+from typing import TypeAlias
+
+import numpy as np
+from numpy.typing import NDArray
+
+from swatow_market.exchange.book import BookOffer, Snapshot
+from swatow_market.exchange.clearing.problem import Ints, Problem
+from swatow_market.exchange.offer_table import OfferTable, Row, Signature, signature
+
+Bools: TypeAlias = NDArray[np.bool_]
+
+NOWHERE = -1
+"""The segment of an order that no offer may serve, and the step of one that is left out."""
+
+
+@dataclass(frozen=True, slots=True)
+class Compiled:
+    """n orders in S segments, E arcs to N offers with K supply steps."""
+
+    segment: Ints
+    """(n,) Segment of each order; NOWHERE where no offer may serve it."""
+    price: Ints
+    """(n,) The most that an order pays for any of its models."""
+    lots: Ints
+    """(n,)"""
+    arc_start: Ints
+    """(S + 1,)"""
+    arc_node: Ints
+    """(E,) Offer number."""
+    arc_cost: Ints
+    """(E,) Path charge + handicap: what an order of a segment pays less for that model."""
+    arc_charge: Ints
+    """(E,) Path charge alone, which is money."""
+    supply_start: Ints
+    """(N + 1,)"""
+    supply_price: Ints
+    """(K,)"""
+    supply_lots: Ints
+    """(K,)"""
+
+    def problem(self, taken: Bools) -> tuple[Problem, Ints]:
+        """Return the problem of the orders that are `taken` (n,), and each order's demand step."""
+        numbers = np.flatnonzero(taken & (self.segment != NOWHERE))
+        numbers = numbers[np.lexsort((-self.price[numbers], self.segment[numbers]))]
+        segment, price = self.segment[numbers], self.price[numbers]
+        first = np.ones(len(numbers), np.bool_)
+        first[1:] = (np.diff(segment) != 0) | (np.diff(price) != 0)
+        step = np.full(len(self.segment), NOWHERE)
+        step[numbers] = np.cumsum(first) - 1
+        starts = np.flatnonzero(first)
+        problem = Problem(
+            arc_start=self.arc_start,
+            arc_node=self.arc_node,
+            arc_cost=self.arc_cost,
+            demand_start=np.searchsorted(segment[starts], np.arange(len(self.arc_start))),
+            demand_price=price[starts],
+            demand_lots=np.add.reduceat(self.lots[numbers], starts) if len(starts) else starts,
+            supply_start=self.supply_start,
+            supply_price=self.supply_price,
+            supply_lots=self.supply_lots,
+        )
+        return problem, step
+
+    def segment_prices(self, node_prices: Ints) -> Ints:
+        """(S,) Return the cheapest delivered price of each segment; -1 where no node has one."""
+        far = np.iinfo(np.int64).max
+        priced = node_prices[self.arc_node] >= 0
+        delivered = np.where(priced, node_prices[self.arc_node] + self.arc_cost, far)
+        if not len(delivered):
+            return np.full(len(self.arc_start) - 1, -1)
+        cheapest = np.minimum.reduceat(delivered, self.arc_start[:-1])  # no segment is without arcs
+        return np.where(cheapest == far, -1, cheapest)
+
+
+def compile_round(snapshot: Snapshot) -> Compiled:
+    """Put the orders of a snapshot into segments: equal rows are one, whatever their limits say."""
+    table = OfferTable(snapshot.offers, snapshot.models, snapshot.network_map)
+    rows: dict[Signature, bytes] = {}
+    arcs: dict[bytes, Row] = {}
+    keys: list[bytes] = []
+    for order in snapshot.orders:
+        sign = signature(order.terms)
+        key = rows.get(sign)
+        if key is None:
+            row = table.row(order.terms)
+            key = rows[sign] = _key(row)
+            arcs[key] = row
+        keys.append(key)
+    names = sorted(key for key in arcs if key)  # the key of an empty row is empty
+    places = {key: place for place, key in enumerate(names)} | {b"": NOWHERE}
+    found = [arcs[key] for key in names]
+    supply_start, supply_price, supply_lots = _supply(snapshot.offers)
+    return Compiled(
+        segment=np.array([places[key] for key in keys], np.int64),
+        price=np.array([order.limit_price for order in snapshot.orders], np.int64),
+        lots=np.array([order.lots for order in snapshot.orders], np.int64),
+        arc_start=_starts([len(row.numbers) for row in found]),
+        arc_node=_joined([row.numbers for row in found]),
+        arc_cost=_joined([row.costs for row in found]),
+        arc_charge=_joined([row.charges for row in found]),
+        supply_start=supply_start,
+        supply_price=supply_price,
+        supply_lots=supply_lots,
+    )
+
+
+def _key(row: Row) -> bytes:
+    """Return bytes by which rows are equal, and which sort alike on every machine."""
+    return b"".join(each.astype("<i8").tobytes() for each in (row.numbers, row.costs, row.charges))
+
+
+def _supply(offers: tuple[BookOffer, ...]) -> tuple[Ints, Ints, Ints]:
+    curves = [entry.steps_left() for entry in offers]
+    steps = np.array([step for curve in curves for step in curve], np.int64).reshape(-1, 2)
+    return _starts([len(curve) for curve in curves]), steps[:, 0].copy(), steps[:, 1].copy()
+
+
+def _starts(sizes: list[int]) -> Ints:
+    return np.concatenate([[0], np.cumsum(sizes)]).astype(np.int64)
+
+
+def _joined(parts: list[Ints]) -> Ints:
+    return np.concatenate([*parts, np.zeros(0, np.int64)])

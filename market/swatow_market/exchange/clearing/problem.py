@@ -1,0 +1,69 @@
+"""A round in arrays: what is wanted, what is offered, and which of it may meet at which cost.
+
+A transport problem. Segments want lots along falling price curves, supply nodes offer lots along
+rising ones, and an arc lets a node serve a segment at a cost. All integers are int64: prices and
+costs in nanos a lot, quantities in lots.
+"""
+
+from dataclasses import dataclass
+from typing import TypeAlias
+
+import numpy as np
+from numpy.typing import NDArray
+
+Ints: TypeAlias = NDArray[np.int64]
+
+NO_PRICE = -1
+"""In place of a price that nothing bounds: a node without free lots, or that nobody could use."""
+
+
+@dataclass(frozen=True, slots=True)
+class Problem:
+    """S segments, N supply nodes, E arcs; curves of D demand steps and K supply steps."""
+
+    arc_start: Ints
+    """(S + 1,) Arcs of segment s are arc_start[s] to arc_start[s + 1]."""
+    arc_node: Ints
+    """(E,) Supply node of an arc; rising within a segment."""
+    arc_cost: Ints
+    """(E,) Cost of a lot on an arc, zero or more."""
+    demand_start: Ints
+    """(S + 1,) Steps of segment s."""
+    demand_price: Ints
+    """(D,) Falling within a segment."""
+    demand_lots: Ints
+    """(D,) Above zero."""
+    supply_start: Ints
+    """(N + 1,) Steps of supply node n."""
+    supply_price: Ints
+    """(K,) Rising within a node, zero or more."""
+    supply_lots: Ints
+    """(K,) Above zero."""
+
+    @property
+    def segments(self) -> int:
+        """Return S."""
+        return len(self.demand_start) - 1
+
+    @property
+    def nodes(self) -> int:
+        """Return N."""
+        return len(self.supply_start) - 1
+
+
+@dataclass(frozen=True, slots=True)
+class Solution:
+    """An optimal flow, of all optimal ones one that trades most, and the prices that support it."""
+
+    arc_lots: Ints
+    """(E,) Lots on each arc."""
+    demand_used: Ints
+    """(D,) Lots served of each demand step: all of those that pay more than the last one served."""
+    supply_used: Ints
+    """(K,) Lots used of each supply step: all of those that cost less than the last one used."""
+    price_least: Ints
+    """(N,) The least price of each node that supports every optimum; NO_PRICE for none."""
+    price_greatest: Ints
+    """(N,) The greatest; NO_PRICE where there is no least."""
+    welfare: int
+    """Value of the demand served - cost of the supply used - cost of the arcs, in nanos."""

@@ -1,0 +1,58 @@
+"""What numba compiles is Python all the same: interpreted, it gives the same bytes."""
+
+import importlib.util
+from collections.abc import Iterator
+from types import ModuleType
+from typing import Any
+
+import numba
+import numpy as np
+import pytest
+from hypothesis import given, settings
+
+from swatow_market.exchange.clearing import components, price_ranges, simplex
+from swatow_market.exchange.clearing.problem import Problem
+from tests.support.problems import problems
+
+
+def interpreted(compiled: ModuleType) -> ModuleType:
+    """Load a module once more, with its functions left as they are written."""
+    assert compiled.__file__ is not None
+    spec = importlib.util.spec_from_file_location(f"{compiled.__name__}_plain", compiled.__file__)
+    assert spec is not None
+    assert spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+@pytest.fixture(scope="module")
+def plain() -> Iterator[dict[str, Any]]:
+    config: Any = numba.config
+    before = config.DISABLE_JIT
+    config.DISABLE_JIT = True
+    try:
+        yield {each.__name__: interpreted(each) for each in (components, price_ranges, simplex)}
+    finally:
+        config.DISABLE_JIT = before
+
+
+def bytes_of(parts: Any, flow: Any, ranges: Any, problem: Problem) -> list[bytes]:
+    """Solve each part and price it; return every array as bytes."""
+    found: list[np.ndarray[Any, Any]] = []
+    for part in parts(problem):
+        solved = flow(part.problem)
+        found += [part.arcs, part.demand, part.supply, *solved, *ranges(part.problem, *solved)]
+    return [each.tobytes() for each in found]
+
+
+@settings(deadline=None, max_examples=60)
+@given(problem=problems())
+def test_interpreted_and_compiled_give_the_same_bytes(
+    plain: dict[str, Any], problem: Problem
+) -> None:
+    names = (components.__name__, simplex.__name__, price_ranges.__name__)
+    split, solve_flow, ranges = (plain[name] for name in names)
+    assert bytes_of(split.split, solve_flow.solve_flow, ranges.price_ranges, problem) == bytes_of(
+        components.split, simplex.solve_flow, price_ranges.price_ranges, problem
+    )
