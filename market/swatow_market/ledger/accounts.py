@@ -11,14 +11,15 @@ the constraints of the schema stand behind each of them and stop even what this 
 Conservation: cash = sum of all other balances, held parts included.
 """
 
-from collections.abc import Mapping
+from collections import Counter
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import ColumnElement, and_, func, select, update
+from sqlalchemy import BigInteger, ColumnElement, and_, bindparam, func, select, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from swatow_market.ledger.database import insert_new
+from swatow_market.ledger.database import insert_new, select_by_ids
 from swatow_market.ledger.rules import NOTHING, Split
 from swatow_market.ledger.schema import accounts, holds, transfers
 from swatow_protocol.envelope import content_id
@@ -42,6 +43,18 @@ class Hold:
     def left(self) -> int:
         """What is neither paid nor released."""
         return self.amount - self.paid - self.released
+
+
+@dataclass(frozen=True, slots=True)
+class Turn:
+    """Part of a hold that becomes another: of an order that is awarded, its award's."""
+
+    source: bytes
+    released: int
+    """Nanos that the source gives up."""
+    hold: bytes
+    amount: int
+    """Nanos that the new hold takes; at most what is released."""
 
 
 def buyer_account(owner: bytes) -> str:
@@ -114,17 +127,7 @@ async def hold(connection: AsyncConnection, account: str, amounts: Mapping[bytes
     free = accounts.c.credits - accounts.c.debits - accounts.c.held
     if not await _change(connection, account, where=free >= total, held=total):
         return False
-    rows = [
-        {
-            "id": hold_id,
-            "account": account,
-            "amount": amount,
-            "paid": 0,
-            "released": 0,
-            "closed": amount == 0,
-        }
-        for hold_id, amount in amounts.items()
-    ]
+    rows = [_hold(hold_id, account, amount) for hold_id, amount in amounts.items()]
     await connection.execute(holds.insert(), rows)
     return True
 
@@ -156,6 +159,45 @@ async def release(connection: AsyncConnection, hold_id: bytes, amount: int | Non
     await connection.execute(update(holds).where(holds.c.id == hold_id).values(values))
     await _change(connection, found.account, held=-given)
     return given
+
+
+async def release_all(connection: AsyncConnection, hold_ids: list[bytes]) -> None:
+    """Give back all that is left of these holds, and close them; closed ones stay as they are."""
+    left = holds.c.amount - holds.c.paid - holds.c.released
+    query = select(holds.c.id, holds.c.account, left.label("left")).where(~holds.c.closed)
+    found = await select_by_ids(connection, query, holds.c.id, hold_ids)
+    if not found:
+        return
+    closing = update(holds).where(holds.c.id == bindparam("hold_id"))
+    await connection.execute(
+        closing.values(released=holds.c.amount - holds.c.paid, closed=True),
+        [{"hold_id": row["id"]} for row in found],
+    )
+    for account, released in _sums((row["account"], row["left"]) for row in found).items():
+        await _change(connection, account, held=-released)
+
+
+async def turn_over(connection: AsyncConnection, turns: list[Turn]) -> None:
+    """Turn parts of holds into new holds; what the new ones do not need is free again."""
+    if not turns:
+        return
+    query = select(holds.c.id, holds.c.account)
+    found = await select_by_ids(connection, query, holds.c.id, [turn.source for turn in turns])
+    owners = {row["id"]: row["account"] for row in found}
+    given = bindparam("given", type_=BigInteger)
+    taking = update(holds).where(holds.c.id == bindparam("hold_id"))
+    await connection.execute(
+        taking.values(
+            released=holds.c.released + given,
+            closed=holds.c.paid + holds.c.released + given == holds.c.amount,
+        ),
+        [{"hold_id": turn.source, "given": turn.released} for turn in turns],
+    )
+    rows = [_hold(turn.hold, owners[turn.source], turn.amount) for turn in turns]
+    await connection.execute(holds.insert(), rows)
+    changes = _sums((owners[turn.source], turn.amount - turn.released) for turn in turns)
+    for account, held in changes.items():
+        await _change(connection, account, held=held)
 
 
 async def pay(
@@ -243,6 +285,25 @@ async def _change(
     changed = (await connection.execute(statement)).rowcount
     assert changed or where is not None, f"account {account} is not open"
     return bool(changed)
+
+
+def _sums(changes: Iterable[tuple[str, int]]) -> dict[str, int]:
+    """Return the sum of the changes of each account, by account: locks are taken in one order."""
+    sums: Counter[str] = Counter()
+    for account, amount in changes:
+        sums[account] += amount
+    return dict(sorted(sums.items()))
+
+
+def _hold(hold_id: bytes, account: str, amount: int) -> dict[str, Any]:
+    return {
+        "id": hold_id,
+        "account": account,
+        "amount": amount,
+        "paid": 0,
+        "released": 0,
+        "closed": amount == 0,
+    }
 
 
 def _transfer(

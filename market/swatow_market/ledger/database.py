@@ -8,7 +8,7 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any, TypeVar
 
-from sqlalchemy import Connection, Table, event
+from sqlalchemy import ColumnElement, Connection, Select, Table, event
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.exc import DBAPIError, SQLAlchemyError
 from sqlalchemy.ext.asyncio import AsyncConnection, create_async_engine
@@ -19,6 +19,8 @@ T = TypeVar("T")
 
 BUSY_MS_MAX = 10_000
 """How long a SQLite transaction waits for another process to finish its own."""
+IDS_PER_QUERY = 10_000
+"""Ids that one query names; SQLite takes 32,766 values, PostgreSQL's protocol 65,535."""
 WAL_TRIES_MAX = 50
 WAL_TRY_MS = 100
 WAL_PAUSE_S = 0.01
@@ -100,6 +102,18 @@ class Database:
         self._working.discard(task)
         if not task.cancelled():
             task.exception()  # the caller has it, or there is no caller any more
+
+
+async def select_by_ids(
+    connection: AsyncConnection, query: Select[Any], column: ColumnElement[bytes], ids: list[bytes]
+) -> list[dict[str, Any]]:
+    """Return the rows of a query whose `column` is one of these ids, by that column."""
+    rows: list[dict[str, Any]] = []
+    wanted = sorted(ids)
+    for first in range(0, len(wanted), IDS_PER_QUERY):
+        some = query.where(column.in_(wanted[first : first + IDS_PER_QUERY])).order_by(column)
+        rows += [dict(row) for row in (await connection.execute(some)).mappings()]
+    return rows
 
 
 async def insert_new(connection: AsyncConnection, table: Table, rows: list[dict[str, Any]]) -> int:

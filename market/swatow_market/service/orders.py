@@ -28,14 +28,10 @@ async def end_orders(
     connection: AsyncConnection, rows: list[dict[str, Any]], ending: OrderState
 ) -> list[OrderEvent]:
     """End those of these orders that are open, and release what is held for them."""
-    events = []
-    for row in rows:
-        if row["state"] == OrderState.OPEN:
-            await store.update_order(
-                connection, row["id"], lots_open=row["lots_open"], state=ending
-            )
-            await accounts.release(connection, row["id"])
-            events.append(_event(row["id"], ending, row["lots_open"]))
+    ended = [row for row in rows if row["state"] == OrderState.OPEN]
+    events = [_event(row["id"], ending, row["lots_open"]) for row in ended]
+    await store.update_orders(connection, events)
+    await accounts.release_all(connection, [row["id"] for row in ended])
     return events
 
 

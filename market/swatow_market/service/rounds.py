@@ -7,7 +7,9 @@ process stops leading.
 
 import asyncio
 import contextlib
-from dataclasses import replace
+from collections import Counter
+from dataclasses import dataclass, replace
+from typing import Any
 
 import structlog
 from sqlalchemy.exc import DBAPIError
@@ -18,7 +20,7 @@ from swatow_market.exchange.choice import by_price, choose_orders
 from swatow_market.exchange.clearing import Fill, Outcome, clear, prepare
 from swatow_market.exchange.eligibility import agreed_payment
 from swatow_market.ledger import accounts
-from swatow_market.ledger.rules import award_hold
+from swatow_market.ledger.rules import award_hold, order_hold
 from swatow_market.service import store
 from swatow_market.service.orders import end_orders, forget_orders, round_event
 from swatow_market.service.state import MarketState
@@ -27,9 +29,9 @@ from swatow_protocol.messages import Award, RoundNumber
 from swatow_protocol.messages.answers import Granted, OrderEvent, OrderState
 from swatow_protocol.units import MICROS_PER_SECOND
 
-ROUND_ORDERS_MAX = 1_000
+ROUND_ORDERS_MAX = 4_000
 """Orders in one round; those that pay least wait. Bounds the time that writing its awards takes."""
-ROUND_REACH_MAX = 4_000
+ROUND_REACH_MAX = 16_000
 """Orders among which those of a round are chosen, where more are open; those that pay most."""
 SALT_BYTES = 32
 
@@ -40,6 +42,47 @@ def _decide(snapshot: Snapshot, orders_max: int) -> tuple[Snapshot, Outcome]:
     """Choose the orders of the round and clear it; pure, and slow enough for another thread."""
     chosen = replace(snapshot, orders=choose_orders(snapshot, orders_max))
     return chosen, clear(chosen)
+
+
+@dataclass(frozen=True, slots=True)
+class _Grant:
+    """An award, for what, and from whom."""
+
+    order: BookOrder
+    entry: BookOffer
+    award: Signed[Award]
+
+    @property
+    def told(self) -> Granted:
+        """What the buyer is told."""
+        return Granted(award=self.award.envelope, offer=self.entry.envelope)
+
+    @property
+    def turn(self) -> accounts.Turn:
+        """Part of what is held for the order becomes what is held for the award."""
+        award = self.award.message
+        released = order_hold(award.lots, self.order.limit_price)
+        return accounts.Turn(self.order.id, released, self.award.id, award_hold(award))
+
+    @property
+    def row(self) -> dict[str, Any]:
+        """What the database keeps."""
+        award = self.award.message
+        return {
+            "id": self.award.id,
+            "order_id": self.order.id,
+            "buyer": award.buyer,
+            "node": award.node,
+            "model": award.model,
+            "lots": award.lots,
+            "expires_us": award.expires_us,
+            "settle_by_us": award.settle_by_us,
+            "envelope": self.award.envelope,
+            "offer_envelope": self.entry.envelope,
+            "standard_tokens": 0,
+            "voucher": None,
+            "closed": False,
+        }
 
 
 class Rounds:
@@ -146,10 +189,6 @@ class Rounds:
     ) -> list[OrderEvent]:
         """Write the round: its record, awards with their holds, and what is left of orders."""
         state = self._state
-        offers = {entry.id: entry for entry in snapshot.offers}
-        fills: dict[bytes, list[Fill]] = {}
-        for fill in outcome.fills:
-            fills.setdefault(fill.order, []).append(fill)
         row = {
             "shard": state.shard,
             "epoch": state.epoch,
@@ -161,50 +200,41 @@ class Rounds:
             "welfare": outcome.welfare,
         }
         await store.add_round(connection, row)
-        events = []
-        for order in snapshot.orders:
-            granted = []
-            for fill in fills.get(order.id, ()):
-                entry = offers[fill.offer]
-                award = self._award(order, entry, fill, number, now_us)
-                await self._write_award(connection, order, entry, award)
-                granted.append(Granted(award=award.envelope, offer=entry.envelope))
-            lots_open = order.lots - sum(fill.lots for fill in fills.get(order.id, ()))
-            unmet = outcome.unmet.get(order.id, ())
-            event = round_event(order.id, tuple(granted), lots_open, unmet)
-            assert event.state is not None
-            if granted or not order.carried:  # else nothing about it is new
-                await store.update_order(
-                    connection, order.id, lots_open=lots_open, state=event.state
-                )
-            events.append(event)
+        grants = await asyncio.to_thread(self._grants, snapshot, outcome, number, now_us)
+        await accounts.turn_over(connection, [grant.turn for grant in grants])
+        await store.add_awards(connection, [grant.row for grant in grants])
+        granted: dict[bytes, list[Granted]] = {}
+        for grant in grants:
+            granted.setdefault(grant.order.id, []).append(grant.told)
+        filled = Counter[bytes]()
+        for fill in outcome.fills:
+            filled[fill.order] += fill.lots
+        events = [
+            round_event(
+                order.id,
+                tuple(granted.get(order.id, ())),
+                order.lots - filled[order.id],
+                outcome.unmet.get(order.id, ()),
+            )
+            for order in snapshot.orders
+        ]
+        news = zip(snapshot.orders, events, strict=True)
+        changed = (event for order, event in news if event.granted or not order.carried)
+        await store.update_orders(connection, changed)
         return events
 
-    async def _write_award(
-        self, connection: AsyncConnection, order: BookOrder, entry: BookOffer, award: Signed[Award]
-    ) -> None:
-        """Turn part of what is held for the order into what is held for the award."""
-        message = award.message
-        await accounts.release(connection, order.id, message.lots * order.limit_price)
-        account = accounts.buyer_account(order.buyer)
-        held = await accounts.hold(connection, account, {award.id: award_hold(message)})
-        assert held, "an award costs no more than what was held for its order"
-        row = {
-            "id": award.id,
-            "order_id": order.id,
-            "buyer": message.buyer,
-            "node": message.node,
-            "model": message.model,
-            "lots": message.lots,
-            "expires_us": message.expires_us,
-            "settle_by_us": message.settle_by_us,
-            "envelope": award.envelope,
-            "offer_envelope": entry.envelope,
-            "standard_tokens": 0,
-            "voucher": None,
-            "closed": False,
-        }
-        await store.add_award(connection, row)
+    def _grants(
+        self, snapshot: Snapshot, outcome: Outcome, number: int, now_us: int
+    ) -> list["_Grant"]:
+        """Sign an award for each fill; slow enough for another thread."""
+        orders = {order.id: order for order in snapshot.orders}
+        offers = {entry.id: entry for entry in snapshot.offers}
+        grants = []
+        for fill in outcome.fills:
+            order, entry = orders[fill.order], offers[fill.offer]
+            award = self._award(order, entry, fill, number, now_us)
+            grants.append(_Grant(order, entry, award))
+        return grants
 
     def _award(
         self, order: BookOrder, entry: BookOffer, fill: Fill, number: int, now_us: int

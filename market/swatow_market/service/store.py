@@ -3,15 +3,15 @@
 from collections.abc import Iterable
 from typing import Any
 
-from sqlalchemy import func, select, update
+from sqlalchemy import bindparam, func, select, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from swatow_market.exchange.book import BookOrder
-from swatow_market.ledger.database import insert_new
+from swatow_market.ledger.database import insert_new, select_by_ids
 from swatow_market.ledger.schema import awards, leaders, messages, orders, rounds
 from swatow_protocol import codec
 from swatow_protocol.messages import OrderTerms
-from swatow_protocol.messages.answers import OrderState
+from swatow_protocol.messages.answers import OrderEvent, OrderState
 from swatow_protocol.units import STANDARD_TOKENS_PER_LOT
 
 
@@ -103,23 +103,28 @@ async def open_orders(connection: AsyncConnection, shard: str) -> list[BookOrder
     ]
 
 
-async def update_order(
-    connection: AsyncConnection, order: bytes, *, lots_open: int, state: OrderState
-) -> None:
-    """Write where an order stands after a round, an expiry or a cancellation."""
-    values = {"lots_open": lots_open, "state": state.value, "carried": True}
-    await connection.execute(update(orders).where(orders.c.id == order).values(values))
+async def update_orders(connection: AsyncConnection, events: Iterable[OrderEvent]) -> None:
+    """Write where orders stand after a round, an expiry or a cancellation."""
+    rows = [
+        {"order": event.order, "open": event.lots_open, "now": event.state.value}
+        for event in events
+        if event.state is not None
+    ]
+    if rows:
+        values = {"lots_open": bindparam("open"), "state": bindparam("now"), "carried": True}
+        where = orders.c.id == bindparam("order")
+        await connection.execute(update(orders).where(where).values(values), rows)
 
 
 async def read_orders(connection: AsyncConnection, ids: list[bytes]) -> list[dict[str, Any]]:
     """Return the rows of these orders."""
-    query = select(orders).where(orders.c.id.in_(ids)).order_by(orders.c.id)
-    return [dict(row) for row in (await connection.execute(query)).mappings()]
+    return await select_by_ids(connection, select(orders), orders.c.id, ids)
 
 
-async def add_award(connection: AsyncConnection, row: dict[str, Any]) -> None:
-    """Record an award."""
-    await connection.execute(awards.insert(), row)
+async def add_awards(connection: AsyncConnection, rows: list[dict[str, Any]]) -> None:
+    """Record awards."""
+    if rows:
+        await connection.execute(awards.insert(), rows)
 
 
 async def read_award(connection: AsyncConnection, award: bytes) -> dict[str, Any] | None:
@@ -130,8 +135,8 @@ async def read_award(connection: AsyncConnection, award: bytes) -> dict[str, Any
 
 async def awards_of(connection: AsyncConnection, order_ids: list[bytes]) -> list[dict[str, Any]]:
     """Return the awards of these orders, by id."""
-    query = select(awards).where(awards.c.order_id.in_(order_ids)).order_by(awards.c.id)
-    return [dict(row) for row in (await connection.execute(query)).mappings()]
+    found = await select_by_ids(connection, select(awards), awards.c.order_id, order_ids)
+    return sorted(found, key=lambda row: row["id"])
 
 
 async def ended_awards(connection: AsyncConnection, now_us: int) -> list[bytes]:

@@ -319,6 +319,58 @@ class TestConstraints:
             await execute(ledger, statement)
 
 
+class TestManyAtOnce:
+    """What a round does: many holds change hands in a few statements."""
+
+    async def test_holds_turn_into_others_and_the_rest_is_free(self, ledger: Database) -> None:
+        before = await balances(ledger)
+        turns = [
+            accounts.Turn(HOLD, released=60, hold=digest("first"), amount=45),
+            accounts.Turn(HOLD, released=140, hold=digest("second"), amount=0),
+        ]
+        async with ledger.writing() as connection:
+            await accounts.turn_over(connection, turns)
+        source = await found(ledger)
+        assert (source.released, source.left, source.closed) == (200, 0, True)
+        first, second = await found(ledger, digest("first")), await found(ledger, digest("second"))
+        assert (first.amount, first.closed) == (45, False)
+        assert (second.amount, second.closed) == (0, True)
+        balance, held = before[ALICE]
+        assert (await balances(ledger))[ALICE] == (balance, held - 200 + 45)
+
+    async def test_no_hold_gives_more_than_it_has(self, ledger: Database) -> None:
+        turns = [
+            accounts.Turn(HOLD, released=150, hold=digest("first"), amount=150),
+            accounts.Turn(HOLD, released=51, hold=digest("second"), amount=51),
+        ]
+        with pytest.raises(IntegrityError, match="no_more_than_held"):
+            async with ledger.writing() as connection:
+                await accounts.turn_over(connection, turns)
+        assert (await found(ledger)).left == 200
+
+    async def test_what_is_left_of_many_is_released_and_closed_ones_stay(
+        self, ledger: Database
+    ) -> None:
+        before = await balances(ledger)
+        assert await hold(ledger, {digest("other"): 30, digest("closed"): 20})
+        assert await release(ledger, digest("closed")) == 20
+        ids = [HOLD, digest("other"), digest("closed"), digest("none")]
+        async with ledger.writing() as connection:
+            await accounts.release_all(connection, ids)
+            await accounts.release_all(connection, ids)
+        assert all([(await found(ledger, each)).closed for each in ids[:3]])
+        assert (await found(ledger, digest("closed"))).released == 20
+        balance, held = before[ALICE]
+        assert (await balances(ledger))[ALICE] == (balance, held - 200)
+
+    async def test_nothing_at_all_is_nothing(self, ledger: Database) -> None:
+        before = await balances(ledger)
+        async with ledger.writing() as connection:
+            await accounts.turn_over(connection, [])
+            await accounts.release_all(connection, [])
+        assert await balances(ledger) == before
+
+
 class TestRollback:
     async def test_a_transaction_that_fails_leaves_nothing(self, ledger: Database) -> None:
         before = await balances(ledger)

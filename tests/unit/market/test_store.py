@@ -6,9 +6,10 @@ import pytest
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.ext.asyncio import AsyncConnection
 
+from swatow_market.ledger import database as databases
 from swatow_market.ledger.database import Database
 from swatow_market.service import store
-from swatow_protocol.messages.answers import OrderState
+from swatow_protocol.messages.answers import OrderEvent, OrderState
 from tests.support import samples
 from tests.support.market_books import MODEL, OTHER, demand
 from tests.support.samples import BUYER, NODE, NOW_US, SECOND, STRANGER, digest
@@ -46,6 +47,13 @@ async def stored(database: Database) -> Database:
         await with_message(connection)
         await store.add_orders(connection, "main", MESSAGE, [demand("1", 5, 8)])
     return database
+
+
+def standing(order: bytes, lots_open: int, state: OrderState) -> OrderEvent:
+    """Return the news of where an order stands."""
+    return OrderEvent(
+        order=order, verdict=None, state=state, granted=(), lots_open=lots_open, unmet=()
+    )
 
 
 class TestLeaders:
@@ -111,7 +119,7 @@ class TestOrders:
     async def test_what_is_left_of_them_is_carried(self, stored: Database) -> None:
         order = demand("1", 5, 8)
         async with stored.writing() as connection:
-            await store.update_order(connection, order.id, lots_open=2, state=OrderState.OPEN)
+            await store.update_orders(connection, [standing(order.id, 2, OrderState.OPEN)])
             (found,) = await store.open_orders(connection, "main")
             (row,) = await store.read_orders(connection, [order.id, digest("none")])
         assert (found.lots, found.carried) == (2, True)
@@ -125,7 +133,7 @@ class TestOrders:
             (OrderState.CANCELLED, 2),
         ):
             async with stored.writing() as connection:
-                await store.update_order(connection, order.id, lots_open=lots, state=state)
+                await store.update_orders(connection, [standing(order.id, lots, state)])
                 assert await store.open_orders(connection, "main") == []
                 (row,) = await store.read_orders(connection, [order.id])
                 assert row["state"] == state
@@ -141,11 +149,22 @@ class TestOrders:
     async def test_the_database_refuses_what_cannot_be(
         self, stored: Database, lots_open: int, state: OrderState, constraint: str
     ) -> None:
+        event = standing(demand("1", 5, 8).id, lots_open, OrderState(state))
         with pytest.raises(IntegrityError, match=constraint):
             async with stored.writing() as connection:
-                await store.update_order(
-                    connection, demand("1", 5, 8).id, lots_open=lots_open, state=state
-                )
+                await store.update_orders(connection, [event])
+
+    async def test_more_are_read_at_once_than_a_query_can_name(
+        self, stored: Database, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr(databases, "IDS_PER_QUERY", 2)
+        orders = [demand(str(number), 5, 8) for number in range(2, 7)]
+        async with stored.writing() as connection:
+            await store.add_message(connection, digest("more"), "order", b"", NOW_US)
+            await store.add_orders(connection, "main", digest("more"), orders)
+            ids = [order.id for order in orders]
+            found = await store.read_orders(connection, [*reversed(ids), digest("none")])
+        assert [row["id"] for row in found] == sorted(ids)
 
 
 class TestAwards:
@@ -162,8 +181,7 @@ class TestAwards:
             award_row("other node", lots=2, node=STRANGER.key),
         ]
         async with stored.writing() as connection:
-            for row in rows:
-                await store.add_award(connection, row)
+            await store.add_awards(connection, list(rows))
             assert await store.lots_out(connection, NOW_US) == {
                 (NODE.key, MODEL): 5 + 5 + 4 + 4 + 0,
                 (NODE.key, OTHER): 3,
@@ -177,15 +195,14 @@ class TestAwards:
             award_row("closed", settle_by_us=NOW_US, closed=True),
         ]
         async with stored.writing() as connection:
-            for row in rows:
-                await store.add_award(connection, row)
+            await store.add_awards(connection, list(rows))
             assert await store.ended_awards(connection, NOW_US) == [digest("over")]
             await store.close_award(connection, digest("over"))
             assert await store.ended_awards(connection, NOW_US) == []
 
     async def test_what_is_redeemed_is_written_with_its_voucher(self, stored: Database) -> None:
         async with stored.writing() as connection:
-            await store.add_award(connection, award_row("award"))
+            await store.add_awards(connection, [award_row("award")])
             await store.redeem_award(connection, digest("award"), 1_234, b"voucher")
             row = await store.read_award(connection, digest("award"))
             assert row is not None
@@ -198,7 +215,7 @@ class TestAwards:
 
     async def test_no_award_is_redeemed_beyond_its_lots(self, stored: Database) -> None:
         async with stored.writing() as connection:
-            await store.add_award(connection, award_row("award"))
+            await store.add_awards(connection, [award_row("award")])
             await store.redeem_award(connection, digest("award"), 5_000, None)
         with pytest.raises(IntegrityError, match="standard_tokens"):
             async with stored.writing() as connection:
@@ -207,8 +224,7 @@ class TestAwards:
     async def test_awards_of_an_order_are_found_by_id(self, stored: Database) -> None:
         names = sorted(("a", "b", "c"), key=digest)
         async with stored.writing() as connection:
-            for name in ("b", "c", "a"):
-                await store.add_award(connection, award_row(name))
+            await store.add_awards(connection, [award_row(name) for name in ("b", "c", "a")])
             found = await store.awards_of(connection, [demand("1", 5, 8).id])
             assert [row["id"] for row in found] == [digest(name) for name in names]
             assert await store.awards_of(connection, [digest("none")]) == []
