@@ -1,14 +1,20 @@
 """What the operator does on the market's own database, while the market runs or not."""
 
-from collections.abc import Callable
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from sqlalchemy.exc import DataError, IntegrityError
+from sqlalchemy.ext.asyncio import AsyncConnection
 
 from swatow_market.config import MarketSettings
 from swatow_market.ledger import accounts
 from swatow_market.ledger.database import Database, sqlite_url
+from swatow_market.published import PublishedRound, decompress
+from swatow_market.service import store
+from swatow_protocol import codec
 from swatow_protocol.envelope import content_id
 from swatow_protocol.errors import InvalidValue
 from swatow_protocol.identity import KEY_BYTES
@@ -44,6 +50,46 @@ class Books:
     def claims(self) -> int:
         """What all others have, held parts included. Equal to cash, to the nano."""
         return sum(line.balance for line in self.lines if line.account != accounts.CASH)
+
+
+async def latest_rounds(
+    settings: MarketSettings, directory: Path, most: int
+) -> list[dict[str, Any]]:
+    """Return the rounds that traded last, latest first. Errors as in `books`."""
+    async with _reading(settings, directory) as connection:
+        return await store.latest_rounds(connection, most)
+
+
+async def published_round(settings: MarketSettings, directory: Path, name: str) -> bytes:
+    """Return the file of a round by NUMBER, or EPOCH/NUMBER.
+
+    Raises:
+        InvalidValue: no such round, or its record is not kept.
+        ConfigError: as in `books`.
+    """
+    epoch, _, number = name.rpartition("/")
+    if not number.isdecimal() or (epoch and not epoch.isdecimal()):
+        raise InvalidValue("round", f"{name!r} is not NUMBER or EPOCH/NUMBER")
+    async with _reading(settings, directory) as connection:
+        row = await store.read_round(
+            connection, settings.shard, int(epoch) if epoch else None, int(number)
+        )
+    if row is None or row["head"] is None:
+        raise InvalidValue("round", f"no round {name} of shard {settings.shard} has traded")
+    if row["record"] is None:
+        raise InvalidValue("round", f"the record of {name} is no longer kept")
+    return codec.encode(PublishedRound(head=row["head"], record=decompress(row["record"])))
+
+
+@asynccontextmanager
+async def _reading(settings: MarketSettings, directory: Path) -> AsyncIterator[AsyncConnection]:
+    database = database_of(settings, directory)
+    try:
+        await database.upgrade()
+        async with database.reading() as connection:
+            yield connection
+    finally:
+        await database.close()
 
 
 def database_of(settings: MarketSettings, directory: Path) -> Database:
@@ -99,13 +145,8 @@ async def books(settings: MarketSettings, directory: Path) -> Books:
     Raises:
         ConfigError: the database cannot be used, or keeps another currency.
     """
-    database = database_of(settings, directory)
-    try:
-        await database.upgrade()
-        async with database.reading() as connection:
-            await accounts.check_currency(connection, settings.currency)
-            rows = await accounts.read_accounts(connection)
-    finally:
-        await database.close()
+    async with _reading(settings, directory) as connection:
+        await accounts.check_currency(connection, settings.currency)
+        rows = await accounts.read_accounts(connection)
     lines = tuple(AccountLine(row["id"], accounts.balance(row), row["held"]) for row in rows)
     return Books(settings.currency, lines)

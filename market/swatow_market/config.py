@@ -52,6 +52,8 @@ class MarketSettings(Settings):
     """How long after the end of an award its vouchers are still redeemed."""
     orders_open_max: Annotated[int, Field(ge=1, le=limits.BATCH_ORDERS_MAX)] = 1_000
     """Most open orders of one buyer."""
+    records_days: Annotated[int, Field(ge=1, le=3_650)] = 30
+    """How long the published records of rounds are kept; what was traded is kept for good."""
     deposit_min: MoneySetting = 0
     """Smallest deposit."""
     paths: tuple[PathSettings, ...] = ()

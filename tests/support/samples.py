@@ -28,6 +28,7 @@ from swatow_protocol.messages import (
     Receipt,
     Redemption,
     Retention,
+    RoundHead,
     RoundNumber,
     Service,
     Subject,
@@ -184,6 +185,16 @@ def order_batch(rows: list[tuple[int, int, int]] | None = None, **changes: Any) 
     return OrderBatch(**{**fields, **changes})
 
 
+def round_head(**changes: Any) -> RoundHead:
+    """Return the market's word on the record of a round."""
+    fields: dict[str, Any] = {
+        **head(MARKET),
+        "round": RoundNumber(shard="main", epoch=3, number=41),
+        "record": digest("record"),
+    }
+    return RoundHead(**{**fields, **changes})
+
+
 def award(**changes: Any) -> Award:
     """Return an award of 5 lots to BUYER at NODE for 80,000 nanos a lot."""
     fields: dict[str, Any] = {
@@ -336,6 +347,7 @@ def one_of_each() -> list[tuple[Message, Identity]]:
         (order(), BUYER),
         (order_batch(), BUYER),
         (order_cancel(), BUYER),
+        (round_head(), MARKET),
         (award(), MARKET),
         (job_open(), BUYER),
         (voucher(), BUYER),

@@ -59,6 +59,7 @@ DESCRIPTIONS = {
     "order": "An order for one of two models, with every hard limit set.",
     "order_batch": "A batch of three orders under two sets of terms.",
     "order_cancel": "The cancellation of one order.",
+    "round_head": "A market's word on the record of a round.",
     "award": "An award of five lots, delivered over a path that has a charge.",
     "job_open": "The opening of job 1 of a stream.",
     "voucher": "A voucher for 72 standard tokens.",

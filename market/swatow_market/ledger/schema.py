@@ -134,7 +134,10 @@ rounds = Table(
     Column("orders", BigInteger, nullable=False),
     Column("lots", BigInteger, nullable=False),
     Column("welfare", BigInteger, nullable=False),
+    Column("head", LargeBinary),  # the market's signed word on the record; none if nothing traded
+    Column("record", LargeBinary),  # compressed; forgotten after a time
 )
+Index(None, rounds.c.closed_us)
 
 awards = Table(
     "awards",

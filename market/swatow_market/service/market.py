@@ -125,6 +125,7 @@ def _state(
         database=database,
         now_us=now_us,
         random_bytes=random_bytes,
+        records_us=settings.records_days * 86_400 * MICROS_PER_SECOND,
     )
 
 

@@ -16,16 +16,19 @@ from sqlalchemy.exc import DBAPIError
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from swatow_market.exchange.book import BookOffer, BookOrder, Snapshot
+from swatow_market.exchange.certificate.publish import publish_round
+from swatow_market.exchange.certificate.record import Round, encode, id_of
 from swatow_market.exchange.choice import by_price, choose_orders
 from swatow_market.exchange.clearing import Fill, Outcome, clear, prepare
 from swatow_market.exchange.eligibility import agreed_payment
 from swatow_market.ledger import accounts
 from swatow_market.ledger.rules import award_hold, order_hold
+from swatow_market.published import compress
 from swatow_market.service import store
 from swatow_market.service.orders import end_orders, forget_orders, round_event
 from swatow_market.service.state import MarketState
 from swatow_protocol.envelope import Signed, sign
-from swatow_protocol.messages import Award, RoundNumber
+from swatow_protocol.messages import Award, RoundHead, RoundNumber
 from swatow_protocol.messages.answers import Granted, OrderEvent, OrderState
 from swatow_protocol.units import MICROS_PER_SECOND
 
@@ -34,6 +37,8 @@ ROUND_ORDERS_MAX = 4_000
 ROUND_REACH_MAX = 16_000
 """Orders among which those of a round are chosen, where more are open; those that pay most."""
 SALT_BYTES = 32
+RULE_VERSION = 1
+"""Of what is published: the mechanism by which rounds are cleared."""
 
 log = structlog.get_logger("swatow.rounds")
 
@@ -198,8 +203,10 @@ class Rounds:
             "orders": len(snapshot.orders),
             "lots": sum(fill.lots for fill in outcome.fills),
             "welfare": outcome.welfare,
+            **await asyncio.to_thread(self._published, snapshot, outcome, number, now_us),
         }
         await store.add_round(connection, row)
+        await store.forget_records(connection, now_us - state.records_us)
         grants = await asyncio.to_thread(self._grants, snapshot, outcome, number, now_us)
         await accounts.turn_over(connection, [grant.turn for grant in grants])
         await store.add_awards(connection, [grant.row for grant in grants])
@@ -222,6 +229,31 @@ class Rounds:
         changed = (event for order, event in news if event.granted or not order.carried)
         await store.update_orders(connection, changed)
         return events
+
+    def _published(
+        self, snapshot: Snapshot, outcome: Outcome, number: int, now_us: int
+    ) -> dict[str, bytes | None]:
+        """Return the record of a round that traded and the signed word on it."""
+        if not outcome.fills:
+            return {"head": None, "record": None}
+        state = self._state
+        of = Round(
+            network=state.network,
+            shard=state.shard,
+            epoch=state.epoch,
+            number=number,
+            rule_version=RULE_VERSION,
+            salt=snapshot.salt,
+        )
+        record = encode(publish_round(of, snapshot, outcome))
+        head = RoundHead(
+            network=state.network,
+            sender=state.identity.key,
+            issued_us=now_us,
+            round=RoundNumber(shard=state.shard, epoch=state.epoch, number=number),
+            record=id_of(record),
+        )
+        return {"head": sign(head, state.identity).envelope, "record": compress(record)}
 
     def _grants(
         self, snapshot: Snapshot, outcome: Outcome, number: int, now_us: int

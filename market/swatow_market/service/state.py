@@ -35,6 +35,8 @@ class MarketState:
     database: Database
     now_us: Callable[[], int]
     random_bytes: Callable[[int], bytes]
+    records_us: int
+    """How long records of rounds are kept."""
     book: Book = field(default_factory=Book)
     feed: Feed = field(default_factory=Feed)
     round_lock: asyncio.Lock = field(default_factory=asyncio.Lock)

@@ -1,6 +1,6 @@
 """Every message of the trade, by the word that design and wire use for it."""
 
-from swatow_protocol.messages.award import Award, MarketTerms, RoundNumber
+from swatow_protocol.messages.award import Award, MarketTerms, RoundHead, RoundNumber
 from swatow_protocol.messages.base import VERSION, Body, Message
 from swatow_protocol.messages.fields import DataClass, Retention, Service
 from swatow_protocol.messages.job import (
@@ -38,6 +38,7 @@ SIGNED_KINDS: tuple[type[Message], ...] = (
     Order,
     OrderBatch,
     OrderCancel,
+    RoundHead,
     Award,
     JobOpen,
     Voucher,
@@ -85,6 +86,7 @@ __all__ = [
     "Refused",
     "Release",
     "Retention",
+    "RoundHead",
     "RoundNumber",
     "Service",
     "Subject",

@@ -40,6 +40,16 @@ class RoundNumber(Body, frozen=True, kw_only=True):
     """Counts the rounds of the epoch, from 1."""
 
 
+class RoundHead(Message, frozen=True, kw_only=True):
+    """The market's word on one clearing: which record of it is the true one. Sent by the market."""
+
+    kind: Literal["round_head"] = "round_head"
+    round: RoundNumber
+    """The clearing."""
+    record: Id
+    """BLAKE2b-256 of the published record's payload."""
+
+
 class Award(Message, frozen=True, kw_only=True):
     """So many lots of a model at a node for a buyer. Sent by the market."""
 

@@ -1,7 +1,6 @@
 """What the buyer's commands share. Heavy imports stay inside them."""
 
 import contextlib
-import datetime
 from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
@@ -34,9 +33,3 @@ def open_client(
 def waiting(terminal: "Terminal", what: str) -> AbstractContextManager[Any]:
     """Show what is being waited for, where a person watches."""
     return terminal.err.status(what) if terminal.watched else contextlib.nullcontext()
-
-
-def clock_time(time_us: int) -> str:
-    """Return a time for a person."""
-    moment = datetime.datetime.fromtimestamp(time_us / 1_000_000, datetime.UTC)
-    return moment.strftime("%Y-%m-%d %H:%M:%S UTC")

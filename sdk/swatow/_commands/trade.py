@@ -9,7 +9,6 @@ from swatow._commands.common import (
     NO_LIMIT_FLAGS,
     Directory,
     Json,
-    clock_time,
     open_client,
     waiting,
 )
@@ -130,7 +129,7 @@ def order(
     directory
         The wallet. [~/.swatow/buyer]
     """
-    from swatow_protocol.shell.terminal import Terminal
+    from swatow_protocol.shell.terminal import Terminal, clock_time
     from swatow_protocol.units import format_price
 
     terminal = Terminal(as_json=json)
@@ -187,7 +186,7 @@ def wallet(
         The wallet. [~/.swatow/buyer]
     """
     from swatow._statement import read_receipts
-    from swatow_protocol.shell.terminal import Terminal
+    from swatow_protocol.shell.terminal import Terminal, clock_time
     from swatow_protocol.units import format_money
 
     terminal = Terminal(as_json=json)

@@ -9,6 +9,8 @@ import pytest
 
 from swatow_market.commands import app
 from swatow_protocol.errors import ConfigError, InvalidValue
+from tests.support import samples
+from tests.support.market_world import UNIT, open_world
 from tests.support.samples import BUYER, STRANGER
 
 KEY = BUYER.key.hex()
@@ -25,6 +27,7 @@ def run(tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.
     monkeypatch.setenv("SWATOW_MARKET_DIRECTORY", str(home))
 
     def run(*words: str) -> str:
+        capsys.readouterr()  # what was printed before is not the command's
         app(words, result_action="return_value", exit_on_error=False, print_error=False)
         printed = capsys.readouterr()
         assert printed.err == ""
@@ -194,3 +197,56 @@ class TestModels:
         (home / "models" / "mine.toml").write_text("no TOML")
         with pytest.raises(ConfigError, match=r"mine\.toml"):
             run("models")
+
+
+class TestRounds:
+    async def trade(self, home: Path) -> None:
+        world = await open_world(home)
+        await world.deposit(UNIT)
+        await world.supply((80_000, 3))
+        await world.place(2, 100_000)
+        await world.round()
+        await world.close()
+
+    @pytest.fixture
+    async def traded(self, home: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+        monkeypatch.setenv("SWATOW_MARKET_SHARD", "main")
+        await self.trade(home)
+        return home
+
+    def test_that_traded_are_listed(self, run: Run, traded: Path) -> None:
+        (found,) = json.loads(run("rounds", "--json"))["rounds"]
+        assert (found["epoch"], found["number"], found["lots"]) == (1, 1, 2)
+        assert found["welfare_nanos"] == 2 * 20_000
+        assert "1/1\t" in run("rounds")
+
+    def test_of_a_market_that_has_never_run_are_none(self, run: Run) -> None:
+        assert json.loads(run("rounds", "--json")) == {"rounds": []}
+
+    def test_are_checked_from_the_database_and_from_a_file(
+        self, run: Run, traded: Path, tmp_path: Path
+    ) -> None:
+        file = tmp_path / "round"
+        assert "The outcome is optimal" in run("verify", "1", "--save", str(file))
+        key = samples.MARKET.key.hex()
+        assert "buyers pay\t0.00016" in run("verify", str(file), "--key", key)
+        told = json.loads(run("verify", str(file), "--json"))
+        assert (told["valid"], told["findings"], told["market"]) == (True, [], key)
+
+    def test_of_another_market_are_refused(self, run: Run, traded: Path) -> None:
+        with pytest.raises(InvalidValue, match="key"):
+            run("verify", "1", "--key", STRANGER.key.hex())
+
+    def test_that_were_tampered_with_are_refused(
+        self, run: Run, traded: Path, tmp_path: Path
+    ) -> None:
+        file = tmp_path / "round"
+        run("verify", "1", "--save", str(file))
+        file.write_bytes(file.read_bytes()[:-1] + b"x")
+        with pytest.raises(SystemExit) as left:
+            run("verify", str(file))
+        assert left.value.code == 1
+
+    def test_that_there_are_not_are_named(self, run: Run, traded: Path) -> None:
+        with pytest.raises(InvalidValue, match="7"):
+            run("verify", "7")

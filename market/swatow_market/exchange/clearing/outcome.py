@@ -1,8 +1,9 @@
 """What a round decides."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
+from swatow_market.exchange.clearing.problem import Ints, Problem, Solution
 from swatow_protocol.messages.answers import LimitName
 
 
@@ -20,6 +21,16 @@ class Fill:
 
 
 @dataclass(frozen=True, slots=True)
+class Cleared:
+    """What was solved and how: what a certificate is made of."""
+
+    problem: Problem
+    arc_charge: Ints
+    """(E,) The path charge in the cost of each arc."""
+    solution: Solution
+
+
+@dataclass(frozen=True, slots=True)
 class Outcome:
     """The result of one round, in an order that depends on the snapshot alone."""
 
@@ -33,3 +44,4 @@ class Outcome:
     """All-or-none orders that were rejected although their limit would clear, by id."""
     welfare: int
     """What buyers would have paid at most, less what nodes asked and paths charge, in nanos."""
+    cleared: Cleared = field(compare=False, repr=False)

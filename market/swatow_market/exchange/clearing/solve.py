@@ -9,7 +9,7 @@ from swatow_market.exchange.book import BookOrder, Snapshot
 from swatow_market.exchange.clearing.compiled import NOWHERE, Bools, Compiled, compile_round
 from swatow_market.exchange.clearing.fills import lot_hash, share
 from swatow_market.exchange.clearing.optimum import solve
-from swatow_market.exchange.clearing.outcome import Fill, Outcome
+from swatow_market.exchange.clearing.outcome import Cleared, Fill, Outcome
 from swatow_market.exchange.clearing.problem import NO_PRICE, Ints, Problem, Solution
 from swatow_market.exchange.eligibility import failed_limits
 from swatow_market.exchange.offer_table import Signature, signature
@@ -18,6 +18,7 @@ from swatow_protocol.messages.answers import LimitName
 
 @dataclass(frozen=True, slots=True)
 class _Solved:
+    problem: Problem
     solution: Solution
     prices: Ints
     """(N,) The middle of each node's range, rounded down."""
@@ -61,6 +62,7 @@ def clear(snapshot: Snapshot, threads: int = 1) -> Outcome:
         unmet=_unmet(snapshot, compiled, solved),
         passed_over=tuple(snapshot.orders[number].id for number in np.flatnonzero(passed_over)),
         welfare=solved.solution.welfare,
+        cleared=Cleared(solved.problem, compiled.arc_charge, solved.solution),
     )
 
 
@@ -76,6 +78,7 @@ def _solve(snapshot: Snapshot, compiled: Compiled, taken: Bools, threads: int) -
     least, greatest = solution.price_least, solution.price_greatest
     has_price = least != NO_PRICE
     return _Solved(
+        problem=problem,
         solution=solution,
         prices=np.where(has_price, least + (greatest - least) // 2, NO_PRICE),
         prices_up=np.where(has_price, greatest - (greatest - least) // 2, NO_PRICE),

@@ -71,8 +71,11 @@ def upgrade() -> None:
         sa.Column("orders", sa.BigInteger(), nullable=False),
         sa.Column("lots", sa.BigInteger(), nullable=False),
         sa.Column("welfare", sa.BigInteger(), nullable=False),
+        sa.Column("head", sa.LargeBinary(), nullable=True),
+        sa.Column("record", sa.LargeBinary(), nullable=True),
         sa.PrimaryKeyConstraint("shard", "epoch", "number", name="pk_rounds"),
     )
+    op.create_index("ix_rounds_closed_us", "rounds", ["closed_us"])
     op.create_table(
         "holds",
         sa.Column("id", sa.LargeBinary(length=32), nullable=False),
@@ -182,6 +185,7 @@ def downgrade() -> None:
 
     op.drop_table("orders")
     op.drop_table("holds")
+    op.drop_index("ix_rounds_closed_us", table_name="rounds")
     op.drop_table("rounds")
     op.drop_table("models")
     op.drop_table("messages")

@@ -1,0 +1,96 @@
+"""Making the record of a round from its problem, its solution and the charges of its paths."""
+
+import numpy as np
+
+from swatow_market.exchange.book import Snapshot
+from swatow_market.exchange.certificate.merkle import Head, Tree
+from swatow_market.exchange.certificate.record import (
+    Record,
+    Round,
+    Totals,
+    pack,
+    pack_amount,
+)
+from swatow_market.exchange.clearing import Outcome
+from swatow_market.exchange.clearing.price_ranges import middle
+from swatow_market.exchange.clearing.problem import Ints, Problem, Solution
+
+
+def publish_round(number: Round, snapshot: Snapshot, outcome: Outcome) -> Record:
+    """Return the record of a round that was cleared.
+
+    A leaf of the tree of offers is the offer's id and the lots of it that awards held before the
+    round, a leaf of the tree of orders the order's id and its lots that were open: 32 bytes and
+    8, big-endian. Both lists are in the order of the ids.
+    """
+    offers = Tree([_leaf(entry.id, entry.lots_out) for entry in snapshot.offers])
+    orders = Tree([_leaf(order.id, order.lots) for order in snapshot.orders])
+    return publish(
+        round_=number,
+        offers=offers.head,
+        orders=orders.head,
+        problem=outcome.cleared.problem,
+        arc_charge=outcome.cleared.arc_charge,
+        solution=outcome.cleared.solution,
+    )
+
+
+def publish(
+    *,
+    round_: Round,
+    offers: Head,
+    orders: Head,
+    problem: Problem,
+    arc_charge: Ints,
+    solution: Solution,
+) -> Record:
+    """Return the record of a round.
+
+    Args:
+        round_: Which round it is.
+        offers: The tree of the offers that took part.
+        orders: The tree of the orders that took part.
+        problem: What was to be solved.
+        arc_charge: (E,) The path charge in the cost of each arc, nanos a lot.
+        solution: What was decided.
+    """
+    price = middle(solution.price_least, solution.price_greatest)
+    return Record(
+        round=round_,
+        offers=offers,
+        orders=orders,
+        totals=_totals(problem, arc_charge, solution, price),
+        arc_start=pack(problem.arc_start),
+        arc_node=pack(problem.arc_node),
+        arc_cost=pack(problem.arc_cost),
+        arc_charge=pack(arc_charge),
+        arc_lots=pack(solution.arc_lots),
+        demand_start=pack(problem.demand_start),
+        demand_price=pack(problem.demand_price),
+        demand_lots=pack(problem.demand_lots),
+        demand_used=pack(solution.demand_used),
+        supply_start=pack(problem.supply_start),
+        supply_price=pack(problem.supply_price),
+        supply_lots=pack(problem.supply_lots),
+        supply_used=pack(solution.supply_used),
+        node_price=pack(price),
+    )
+
+
+def _leaf(name: bytes, lots: int) -> bytes:
+    return name + lots.to_bytes(8, "big")
+
+
+def _totals(problem: Problem, arc_charge: Ints, solution: Solution, price: Ints) -> Totals:
+    """Add up the money arc by arc, in integers without bound; few arcs carry anything."""
+    nodes = carriers = 0
+    for arc in np.flatnonzero(solution.arc_lots).tolist():
+        lots = int(solution.arc_lots[arc])
+        nodes += lots * int(price[problem.arc_node[arc]])
+        carriers += lots * int(arc_charge[arc])
+    return Totals(
+        welfare=pack_amount(solution.welfare),
+        buyers=pack_amount(nodes + carriers),
+        nodes=pack_amount(nodes),
+        carriers=pack_amount(carriers),
+    )

@@ -1,0 +1,287 @@
+"""The verifier: whether the outcome of a round is optimal and its prices are right, from the bytes
+of its record alone.
+
+It shares no code with what solved the round, and does not ask how it was solved. The conditions
+are those of linear programming duality on a network (docs/market.md). With p(n) the price of node
+n, c(g, n) the cost of an arc, and q(g) = min over arcs of p(n) + c(g, n) the cheapest delivered
+price of segment g:
+
+    FEASIBLE    0 <= used <= lots; what a segment is served, and a node sells, is on its arcs (C1)
+    PRICED      every node that offers anything has a price                                   (C2)
+    ARC         an arc that carries lots is one of the cheapest of its segment                (C3)
+    DEMAND      a demand step above q(g) is served whole, one below it not at all             (C4)
+    SUPPLY      a supply step below p(n) is used whole, one above it not at all               (C5)
+    WELFARE     the outcome is worth its dual, which no outcome can pass, and what is stated  (C6)
+    MONEY       buyers pay what nodes and carriers get, and what is stated                    (C7)
+    VOLUME      no lot more could be traded at no loss (of the tie rule, C8)
+    CANONICAL   prices are the middle, rounded down, of all that support the outcome          (C9)
+
+All in int64: the bounds of a record keep every sum below 2**63. That its curves and arcs are those
+of the orders and offers that its Merkle roots stand for is not seen here, nor is who shares a step
+that is used in part: each trader checks that for its own.
+"""
+
+import enum
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import TypeAlias
+
+import numpy as np
+from numpy.typing import NDArray
+
+from swatow_market.exchange.certificate import record as form
+from swatow_market.exchange.certificate.arrays import (
+    FAR,
+    Arrays,
+    money,
+    row_least,
+    row_sums,
+    spread,
+)
+from swatow_market.exchange.certificate.record import Ints
+from swatow_protocol import limits
+from swatow_protocol.errors import MessageRefused
+
+SWEEPS_MAX = 4_096
+"""Steps of a search along arcs: the longest chain of nodes whose prices hang together. A record
+that needs more is refused as not shown to be right, by the condition that is searched for."""
+
+_ENDLESS = f"prices hang together over more than {SWEEPS_MAX} nodes"
+
+Flags: TypeAlias = NDArray[np.bool_]
+
+
+class Check(enum.StrEnum):
+    """What was checked, in the order in which it is; later ones rest on the earlier."""
+
+    FORMAT = "format"
+    """The bytes are a record: sized, typed, in its one encoding, with its id."""
+    SHAPE = "shape"
+    """The arrays fit together."""
+    RANGE = "range"
+    """Every number is within its bounds; curves fall and rise; no arc stands twice."""
+    FEASIBLE = "feasible"
+    PRICED = "priced"
+    ARC = "arc"
+    DEMAND = "demand"
+    SUPPLY = "supply"
+    WELFARE = "welfare"
+    MONEY = "money"
+    VOLUME = "volume"
+    CANONICAL = "canonical"
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """One thing that is wrong with a record."""
+
+    check: Check
+    detail: str
+    index: int | None = None
+    """The first place in the array that `detail` names."""
+
+
+def verify(data: bytes) -> tuple[Finding, ...]:
+    """Return what is wrong with the record that these bytes hold; nothing if it is right.
+
+    Bad data raises nothing. The findings are those of the first of STAGES that has any.
+    """
+    try:
+        round_ = Arrays(form.decode(data))
+    except MessageRefused as error:
+        return (Finding(Check.FORMAT, str(error)),)
+    return next((found for stage in STAGES if (found := tuple(stage(round_)))), ())
+
+
+def _shape(of: Arrays) -> list[Finding]:
+    arcs, demand, supply = len(of.arc_node), len(of.demand_price), len(of.supply_price)
+    found = [
+        Finding(Check.SHAPE, f"{name}: {len(getattr(of, name))} numbers, not {length}")
+        for name, length in (
+            ("arc_cost", arcs),
+            ("arc_charge", arcs),
+            ("arc_lots", arcs),
+            ("demand_lots", demand),
+            ("demand_used", demand),
+            ("supply_lots", supply),
+            ("supply_used", supply),
+            ("demand_start", len(of.arc_start)),
+            ("supply_start", len(of.node_price) + 1),
+        )
+        if len(getattr(of, name)) != length
+    ]
+    for name, items in (("arc_start", arcs), ("demand_start", demand), ("supply_start", supply)):
+        start: Ints = getattr(of, name)
+        if not len(start) or start[0] != 0 or start[-1] != items or (start[1:] < start[:-1]).any():
+            found.append(Finding(Check.SHAPE, f"{name}: not a rise from 0 to {items}"))
+    return found
+
+
+def _range(of: Arrays) -> list[Finding]:
+    most, nodes = form.LOTS_TOTAL_MAX, len(of.node_price)
+    found = [
+        *_flag(Check.RANGE, "arc_node", _outside(of.arc_node, 0, nodes - 1)),
+        *_flag(Check.RANGE, "arc_node", _out_of_order(of.arc_node, of.arc_start)),
+        *_flag(Check.RANGE, "arc_cost", _outside(of.arc_cost, 0, form.COST_MAX)),
+        *_flag(Check.RANGE, "arc_charge", _outside(of.arc_charge, 0, of.arc_cost)),
+        *_flag(Check.RANGE, "arc_lots", _outside(of.arc_lots, 0, most)),
+        *_flag(Check.RANGE, "demand_price", _outside(of.demand_price, 0, limits.PRICE_MAX)),
+        *_flag(Check.RANGE, "demand_price", _out_of_order(-of.demand_price, of.demand_start)),
+        *_flag(Check.RANGE, "demand_lots", _outside(of.demand_lots, 1, most)),
+        *_flag(Check.RANGE, "supply_price", _outside(of.supply_price, 0, limits.PRICE_MAX)),
+        *_flag(Check.RANGE, "supply_price", _out_of_order(of.supply_price, of.supply_start)),
+        *_flag(Check.RANGE, "supply_lots", _outside(of.supply_lots, 1, most)),
+        *_flag(Check.RANGE, "node_price", _outside(of.node_price, form.NO_PRICE, limits.PRICE_MAX)),
+    ]
+    if not found and max(of.demand_lots.sum(), of.supply_lots.sum()) > most:
+        found.append(Finding(Check.RANGE, f"more than {most} lots in total"))
+    return found
+
+
+def _feasible(of: Arrays) -> list[Finding]:
+    """C1. Lots are within their steps, and those of arcs add up to both sides."""
+    sold = np.zeros(len(of.node_price), np.int64)
+    np.add.at(sold, of.arc_node[of.flowing], of.arc_lots[of.flowing])
+    served = row_sums(of.arc_lots, of.arc_start) != row_sums(of.demand_used, of.demand_start)
+    return [
+        *_flag(Check.FEASIBLE, "demand_used", _outside(of.demand_used, 0, of.demand_lots)),
+        *_flag(Check.FEASIBLE, "supply_used", _outside(of.supply_used, 0, of.supply_lots)),
+        *_flag(Check.FEASIBLE, "balance of segments", served),
+        *_flag(
+            Check.FEASIBLE, "balance of nodes", sold != row_sums(of.supply_used, of.supply_start)
+        ),
+    ]
+
+
+def _supported(of: Arrays) -> list[Finding]:
+    """C2 to C5. The prices support the outcome: nobody would rather have had something else."""
+    unpriced = (of.node_price == form.NO_PRICE) & (np.diff(of.supply_start) > 0)
+    dearer = of.arc_price != spread(of.segment_price, of.arc_start)
+    pays, gets = spread(of.segment_price, of.demand_start), spread(of.price, of.supply_start)
+    demand = np.where(of.demand_price > pays, of.demand_lots, 0)
+    supply = np.where(of.supply_price < gets, of.supply_lots, 0)
+    return [
+        *_flag(Check.PRICED, "node_price", unpriced),
+        *_flag(Check.ARC, "arc_lots", dearer & (of.arc_lots > 0)),
+        *_flag(Check.DEMAND, "demand_used", (of.demand_used != demand) & (of.demand_price != pays)),
+        *_flag(Check.SUPPLY, "supply_used", (of.supply_used != supply) & (of.supply_price != gets)),
+    ]
+
+
+def _welfare(of: Arrays) -> list[Finding]:
+    """C6. Worth of the outcome = worth of the prices; either proves the other."""
+    reached = (
+        money(of.demand_price, of.demand_used)
+        - money(of.supply_price, of.supply_used)
+        - money(of.arc_cost, of.arc_lots)
+    )
+    gained = of.demand_price - spread(of.segment_price, of.demand_start)
+    earned = spread(of.price, of.supply_start) - of.supply_price
+    dual = money(np.maximum(gained, 0), of.demand_lots)
+    dual += money(np.maximum(earned, 0), of.supply_lots)
+    stated = form.unpack_amount(of.record.totals.welfare)
+    if reached == dual == stated:
+        return []
+    return [Finding(Check.WELFARE, f"reached {reached}, dual {dual}, stated {stated}")]
+
+
+def _payments(of: Arrays) -> list[Finding]:
+    """C7. Buyers pay the delivered price less the handicap, which is no money."""
+    served = row_sums(of.demand_used, of.demand_start)
+    buyers = money(of.segment_price, served) - money(of.arc_cost - of.arc_charge, of.arc_lots)
+    nodes = money(of.price, row_sums(of.supply_used, of.supply_start))
+    carriers = money(of.arc_charge, of.arc_lots)
+    totals = of.record.totals
+    stated = tuple(map(form.unpack_amount, (totals.buyers, totals.nodes, totals.carriers)))
+    if (buyers, nodes, carriers) == stated and buyers == nodes + carriers:
+        return []
+    due = f"buyers {buyers}, nodes {nodes}, carriers {carriers}"
+    return [Finding(Check.MONEY, f"{due}, stated {stated}")]
+
+
+def _volume(of: Arrays) -> list[Finding]:
+    """C8. No path of cheapest arcs leads from demand left at its price to supply left at its."""
+    segment = of.demand_left == of.segment_price  # reached
+    node = np.zeros(len(of.price), np.bool_)
+    cheapest = np.flatnonzero(of.arc_price == of.segment_price[of.arc_segment])
+    from_segment, to_node = of.arc_segment[cheapest], of.arc_node[cheapest]
+    from_node, to_segment = of.arc_node[of.flowing], of.arc_segment[of.flowing]
+    for _ in range(SWEEPS_MAX):
+        before = np.count_nonzero(segment)
+        node[to_node[segment[from_segment]]] = True
+        segment[to_segment[node[from_node]]] = True
+        if np.count_nonzero(segment) == before:
+            return _flag(Check.VOLUME, "lots left at node", node & (of.supply_left == of.price))
+    return [Finding(Check.VOLUME, _ENDLESS)]
+
+
+def _canonical(of: Arrays) -> list[Finding]:
+    """C9. Relax the greatest prices down, and the least up, until every constraint holds."""
+    greatest, least = _greatest(of), _least(of)
+    if greatest is None or least is None:
+        return [Finding(Check.CANONICAL, _ENDLESS)]
+    middle = np.where(greatest < FAR, (least + greatest) >> 1, form.NO_PRICE)
+    return _flag(Check.CANONICAL, "node_price", of.node_price != middle)
+
+
+def _greatest(of: Arrays) -> Ints | None:
+    """Return (N,) the greatest price of each node; FAR for no bound, None if not found."""
+    to_segment, to_node = of.arc_segment[of.flowing], of.arc_node[of.flowing]
+    cost, price = of.arc_cost[of.flowing], of.supply_left.copy()
+    served = np.where(of.demand_used > 0, of.demand_price, FAR)
+    bound = row_least(served, of.demand_start)
+    for _ in range(SWEEPS_MAX):
+        segment = np.minimum(bound, row_least(price[of.arc_node] + of.arc_cost, of.arc_start))
+        before = price.copy()
+        # A segment on an arc that carries lots is served, so its bound is not far.
+        np.minimum.at(price, to_node, segment[to_segment] - cost)
+        if np.array_equal(price, before):
+            return price
+    return None
+
+
+def _least(of: Arrays) -> Ints | None:
+    """Return (N,) the least price of each node, zero or more; None if not found."""
+    from_segment, from_node = of.arc_segment[of.flowing], of.arc_node[of.flowing]
+    cost, segment = of.arc_cost[of.flowing], of.demand_left.copy()
+    price = -row_least(np.where(of.supply_used > 0, -of.supply_price, 0), of.supply_start)
+    price = np.maximum(price, 0)  # no steps, no bound: a price is never negative
+    for _ in range(SWEEPS_MAX):
+        np.maximum.at(price, of.arc_node, segment[of.arc_segment] - of.arc_cost)
+        before = segment.copy()
+        np.maximum.at(segment, from_segment, price[from_node] + cost)
+        if np.array_equal(segment, before):
+            return price
+    return None
+
+
+STAGES: tuple[Callable[[Arrays], list[Finding]], ...] = (
+    _shape,
+    _range,
+    _feasible,
+    _supported,
+    _welfare,
+    _payments,
+    _volume,
+    _canonical,
+)
+"""The conditions in order; each may rely on those before it."""
+
+
+def _flag(check: Check, name: str, wrong: Flags) -> list[Finding]:
+    places = np.flatnonzero(wrong)
+    if not len(places):
+        return []
+    return [Finding(check, f"{name}: {len(places)} wrong", int(places[0]))]
+
+
+def _outside(values: Ints, least: int, most: int | Ints) -> Flags:
+    return (values < least) | (values > most)
+
+
+def _out_of_order(values: Ints, start: Ints) -> Flags:
+    """Tell of each value whether it is no more than the one before it in its row."""
+    wrong = np.zeros(len(values), np.bool_)
+    wrong[1:] = values[1:] <= values[:-1]
+    wrong[start[:-1][start[:-1] < len(values)]] = False
+    return wrong
