@@ -105,7 +105,10 @@ class Database:
 
 
 async def select_by_ids(
-    connection: AsyncConnection, query: Select[Any], column: ColumnElement[bytes], ids: list[bytes]
+    connection: AsyncConnection,
+    query: Select[*tuple[Any, ...]],
+    column: ColumnElement[bytes],
+    ids: list[bytes],
 ) -> list[dict[str, Any]]:
     """Return the rows of a query whose `column` is one of these ids, by that column."""
     rows: list[dict[str, Any]] = []

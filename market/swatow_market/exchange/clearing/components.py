@@ -1,6 +1,7 @@
 """Independent parts of a problem: sets of segments and nodes that no arc joins solve apart."""
 
-# pyright: reportArgumentType=false (numba compiles this; to pyright an item may be an array)
+# pyright: reportArgumentType=false
+# (numba compiles this; to pyright an item of an array may be an array)
 from collections.abc import Iterator
 from typing import NamedTuple
 
