@@ -9,6 +9,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from itertools import pairwise
 
+from msgspec import structs
+
 from swatow_market.exchange.book import OFFERS_MAX, Book, BookOrder
 from swatow_protocol import limits
 from swatow_protocol.envelope import Signed, content_id
@@ -131,8 +133,7 @@ def _shifted(terms: OrderTerms, price: int, row: int) -> OrderTerms:
     for limit in models:
         if not 0 <= limit.price <= limits.PRICE_MAX:
             raise ValueError(f"price_column[{row}] = {price} gives a limit price of {limit.price}")
-    fields = {name: getattr(terms, name) for name in terms.__struct_fields__}
-    return OrderTerms(**{**fields, "models": models})
+    return structs.replace(terms, models=models)
 
 
 def _unsupported(terms: OrderTerms, sender: bytes) -> str:

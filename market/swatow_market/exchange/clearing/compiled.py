@@ -1,16 +1,12 @@
 """A snapshot in arrays: orders by segment, segments by the rows of offers that may serve them."""
 
 from dataclasses import dataclass
-from typing import TypeAlias
 
 import numpy as np
-from numpy.typing import NDArray
 
 from swatow_market.exchange.book import BookOffer, Snapshot
 from swatow_market.exchange.clearing.problem import Ints, Problem
-from swatow_market.exchange.offer_table import OfferTable, Row, Signature, signature
-
-Bools: TypeAlias = NDArray[np.bool_]
+from swatow_market.exchange.offer_table import Bools, OfferTable, Row, Signature, signature
 
 NOWHERE = -1
 """The segment of an order that no offer may serve, and the step of one that is left out."""

@@ -6,13 +6,14 @@ from dataclasses import dataclass
 import numpy as np
 
 from swatow_market.exchange.book import BookOrder, Snapshot
-from swatow_market.exchange.clearing.compiled import NOWHERE, Bools, Compiled, compile_round
+from swatow_market.exchange.clearing.compiled import NOWHERE, Compiled, compile_round
 from swatow_market.exchange.clearing.fills import lot_hash, share
 from swatow_market.exchange.clearing.optimum import solve
 from swatow_market.exchange.clearing.outcome import Cleared, Fill, Outcome
+from swatow_market.exchange.clearing.price_ranges import middle
 from swatow_market.exchange.clearing.problem import NO_PRICE, Ints, Problem, Solution
 from swatow_market.exchange.eligibility import failed_limits
-from swatow_market.exchange.offer_table import Signature, signature
+from swatow_market.exchange.offer_table import Bools, Signature, signature
 from swatow_protocol.messages.answers import LimitName
 
 
@@ -76,12 +77,12 @@ def _solve(snapshot: Snapshot, compiled: Compiled, taken: Bools, threads: int) -
     problem, step = compiled.problem(taken)
     solution = solve(problem, threads)
     least, greatest = solution.price_least, solution.price_greatest
-    has_price = least != NO_PRICE
+    prices = middle(least, greatest)
     return _Solved(
         problem=problem,
         solution=solution,
-        prices=np.where(has_price, least + (greatest - least) // 2, NO_PRICE),
-        prices_up=np.where(has_price, greatest - (greatest - least) // 2, NO_PRICE),
+        prices=prices,
+        prices_up=np.where(prices == NO_PRICE, NO_PRICE, least + greatest - prices),
         filled=_filled(snapshot, compiled, step, problem.demand_lots, solution.demand_used),
     )
 
