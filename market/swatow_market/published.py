@@ -11,10 +11,9 @@ from typing import Annotated
 from msgspec import Meta
 
 from swatow_market.exchange.certificate.record import RECORD_BYTES_MAX, Record, decode, id_of
-from swatow_market.exchange.certificate.verify import Finding, verify
+from swatow_market.exchange.certificate.verify import Finding, find
 from swatow_protocol import codec, limits
-from swatow_protocol.envelope import Envelope
-from swatow_protocol.envelope import verify as verify_envelope
+from swatow_protocol.envelope import Envelope, verify
 from swatow_protocol.errors import MessageRefused, Refusal
 from swatow_protocol.messages import Body, RoundHead
 
@@ -63,7 +62,7 @@ def check(data: bytes) -> Checked:
         stated.number,
     ):
         raise MessageRefused(Refusal.MALFORMED, "the record is of another round than its head")
-    return Checked(head, record, verify(published.record))
+    return Checked(head, record, find(record))
 
 
 def compress(record: bytes) -> bytes:
@@ -79,4 +78,4 @@ def decompress(kept: bytes) -> bytes:
 def _head(envelope: bytes) -> RoundHead:
     """Verify a head of whatever network it says that it is for."""
     claimed = codec.decode(RoundHead, codec.decode(Envelope, envelope).payload)
-    return verify_envelope(envelope, RoundHead, network=claimed.network, now_us=None).message
+    return verify(envelope, RoundHead, network=claimed.network, now_us=None).message

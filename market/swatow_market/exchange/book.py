@@ -133,6 +133,14 @@ class Book:
         """Return the open orders by id."""
         return sorted(self._orders.values(), key=lambda entry: entry.id)
 
+    def orders_count(self) -> int:
+        """Count the open orders."""
+        return len(self._orders)
+
+    def expired_orders(self, now_us: int) -> list[bytes]:
+        """Return the open orders whose time is over."""
+        return [order for order, each in self._orders.items() if each.terms.expires_us <= now_us]
+
     def orders_of(self, buyer: bytes) -> int:
         """Count the open and the expected orders of a buyer."""
         return self._open[buyer]

@@ -161,13 +161,16 @@ async def release(connection: AsyncConnection, hold_id: bytes, amount: int | Non
     return given
 
 
-async def release_all(connection: AsyncConnection, hold_ids: list[bytes]) -> None:
-    """Give back all that is left of these holds, and close them; closed ones stay as they are."""
+async def release_all(connection: AsyncConnection, hold_ids: list[bytes]) -> dict[bytes, int]:
+    """Give back all that is left of these holds, and close them; closed ones stay as they are.
+
+    Returns the nanos given back, by hold; those that were closed are absent.
+    """
     left = holds.c.amount - holds.c.paid - holds.c.released
     query = select(holds.c.id, holds.c.account, left.label("left")).where(~holds.c.closed)
     found = await select_by_ids(connection, query, holds.c.id, hold_ids)
     if not found:
-        return
+        return {}
     closing = update(holds).where(holds.c.id == bindparam("hold_id"))
     await connection.execute(
         closing.values(released=holds.c.amount - holds.c.paid, closed=True),
@@ -175,6 +178,7 @@ async def release_all(connection: AsyncConnection, hold_ids: list[bytes]) -> Non
     )
     for account, released in _sums((row["account"], row["left"]) for row in found).items():
         await _change(connection, account, held=-released)
+    return {row["id"]: row["left"] for row in found}
 
 
 async def turn_over(connection: AsyncConnection, turns: list[Turn]) -> None:

@@ -137,7 +137,8 @@ rounds = Table(
     Column("head", LargeBinary),  # the market's signed word on the record; none if nothing traded
     Column("record", LargeBinary),  # compressed; forgotten after a time
 )
-Index(None, rounds.c.closed_us)
+_HAS_RECORD = rounds.c.record.is_not(None)  # so that old rounds cost nothing to pass over
+Index(None, rounds.c.closed_us, sqlite_where=_HAS_RECORD, postgresql_where=_HAS_RECORD)
 
 awards = Table(
     "awards",

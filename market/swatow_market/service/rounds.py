@@ -130,14 +130,14 @@ class Rounds:
         """Expire what is over, then clear what is open."""
         async with self._state.round_lock:
             await self._expire()
-            if self._state.book.orders():
+            if self._state.book.orders_count():
                 await self._clear()
 
     async def _expire(self) -> None:
         state = self._state
         now_us = state.now_us()
         state.book.drop_expired_offers(now_us)
-        over = [each.id for each in state.book.orders() if each.terms.expires_us <= now_us]
+        over = state.book.expired_orders(now_us)
         async with state.database.reading() as connection:
             if not await store.leads(connection, state.shard, state.epoch):
                 raise state.not_leading()
@@ -147,10 +147,10 @@ class Rounds:
         async with state.leading() as connection:
             rows = await store.read_orders(connection, over)
             events = await end_orders(connection, rows, OrderState.EXPIRED)
+            released = await accounts.release_all(connection, ended)
+            await store.close_awards(connection, ended)
             for award in ended:
-                released = await accounts.release(connection, award)
-                await store.close_award(connection, award)
-                log.info("award_ended", award=award, released_nanos=released)
+                log.info("award_ended", award=award, released_nanos=released.get(award, 0))
         forget_orders(state, events)
 
     async def _clear(self) -> None:
@@ -211,11 +211,10 @@ class Rounds:
         await accounts.turn_over(connection, [grant.turn for grant in grants])
         await store.add_awards(connection, [grant.row for grant in grants])
         granted: dict[bytes, list[Granted]] = {}
+        filled = Counter[bytes]()
         for grant in grants:
             granted.setdefault(grant.order.id, []).append(grant.told)
-        filled = Counter[bytes]()
-        for fill in outcome.fills:
-            filled[fill.order] += fill.lots
+            filled[grant.order.id] += grant.award.message.lots
         events = [
             round_event(
                 order.id,

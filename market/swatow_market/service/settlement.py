@@ -108,4 +108,4 @@ class Settlement:
             await store.redeem_award(connection, row["id"], redeemed, claim.voucher)
         if claim.final:
             await accounts.release(connection, row["id"])
-            await store.close_award(connection, row["id"])
+            await store.close_awards(connection, [row["id"]])

@@ -183,9 +183,11 @@ async def redeem_award(
     await connection.execute(update(awards).where(awards.c.id == award).values(values))
 
 
-async def close_award(connection: AsyncConnection, award: bytes) -> None:
-    """Mark an award as settled for good."""
-    await connection.execute(update(awards).where(awards.c.id == award).values(closed=True))
+async def close_awards(connection: AsyncConnection, ids: list[bytes]) -> None:
+    """Mark awards as settled for good."""
+    if ids:
+        closing = update(awards).where(awards.c.id == bindparam("award")).values(closed=True)
+        await connection.execute(closing, [{"award": award} for award in ids])
 
 
 async def lots_out(connection: AsyncConnection, now_us: int) -> dict[tuple[bytes, bytes], int]:

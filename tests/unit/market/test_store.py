@@ -197,7 +197,7 @@ class TestAwards:
         async with stored.writing() as connection:
             await store.add_awards(connection, list(rows))
             assert await store.ended_awards(connection, NOW_US) == [digest("over")]
-            await store.close_award(connection, digest("over"))
+            await store.close_awards(connection, [digest("over")])
             assert await store.ended_awards(connection, NOW_US) == []
 
     async def test_what_is_redeemed_is_written_with_its_voucher(self, stored: Database) -> None:

@@ -87,9 +87,15 @@ def verify(data: bytes) -> tuple[Finding, ...]:
     Bad data raises nothing. The findings are those of the first of STAGES that has any.
     """
     try:
-        round_ = Arrays(form.decode(data))
+        record = form.decode(data)
     except MessageRefused as error:
         return (Finding(Check.FORMAT, str(error)),)
+    return find(record)
+
+
+def find(record: form.Record) -> tuple[Finding, ...]:
+    """Return what is wrong with a record that is decoded; as `verify` does."""
+    round_ = Arrays(record)
     return next((found for stage in STAGES if (found := tuple(stage(round_)))), ())
 
 

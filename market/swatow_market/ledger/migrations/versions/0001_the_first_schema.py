@@ -75,7 +75,14 @@ def upgrade() -> None:
         sa.Column("record", sa.LargeBinary(), nullable=True),
         sa.PrimaryKeyConstraint("shard", "epoch", "number", name="pk_rounds"),
     )
-    op.create_index("ix_rounds_closed_us", "rounds", ["closed_us"])
+    has_record = sa.text("record IS NOT NULL")
+    op.create_index(
+        "ix_rounds_closed_us",
+        "rounds",
+        ["closed_us"],
+        sqlite_where=has_record,
+        postgresql_where=has_record,
+    )
     op.create_table(
         "holds",
         sa.Column("id", sa.LargeBinary(length=32), nullable=False),
