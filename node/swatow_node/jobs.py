@@ -1,7 +1,7 @@
 """One job at the node: what is counted, what may be sent, what is signed at the end.
 
 Pure: engine events, vouchers and the time go in; frames come out. It never waits and never reads
-a clock. session.py runs it over a stream and an engine.
+a clock. job_run.py runs it over a stream and an engine.
 """
 
 from collections import deque
@@ -93,8 +93,7 @@ class NodeJob:
     @property
     def output_left(self) -> int:
         """Output tokens that this job may still send."""
-        cap = self.opening.open.message.output_tokens_max - self.usage.output_tokens
-        return max(0, min(cap, self._meter.output_left))
+        return max(0, min(self._cap_left, self._meter.output_left))
 
     @property
     def spent(self) -> bool:
@@ -104,8 +103,8 @@ class NodeJob:
     @property
     def limit_reason(self) -> FinishReason:
         """Which limit ends a job that has met one: the award's or the request's."""
-        cap = self.opening.open.message.output_tokens_max - self.usage.output_tokens
-        return FinishReason.SPENT if self._meter.output_left < cap else FinishReason.LENGTH
+        by_award = self._meter.output_left < self._cap_left
+        return FinishReason.SPENT if by_award else FinishReason.LENGTH
 
     @property
     def abandoned(self) -> bool:
@@ -207,6 +206,11 @@ class NodeJob:
         if self.state not in FINAL:
             self._advance(JobEvent.BREAK)
         self._waiting.clear()
+
+    @property
+    def _cap_left(self) -> int:
+        """Output tokens that the request still allows."""
+        return self.opening.open.message.output_tokens_max - self.usage.output_tokens
 
     def _within_window(self) -> list[EngineEvent]:
         events: list[EngineEvent] = []

@@ -297,11 +297,11 @@ class BuyerJob:
             self._transcript.chunks,
             self._transcript.hash,
         )
-        total = receipt.award_standard_tokens
+        total, most = receipt.award_standard_tokens, self.award.meter.total
+        first_us = receipt.first_token_us or receipt.opened_us
         plausible = (
-            min(receipt.standard_tokens, self.award.meter.total) <= total <= self.award.meter.total
-            and receipt.opened_us <= (receipt.first_token_us or receipt.opened_us)
-            and (receipt.first_token_us or receipt.opened_us) <= receipt.closed_us
+            min(receipt.standard_tokens, most) <= total <= most
+            and receipt.opened_us <= first_us <= receipt.closed_us
         )
         if said != true or not plausible:
             raise self._cheated("a receipt that does not describe this job")
