@@ -51,6 +51,11 @@ def content_id(payload: bytes) -> bytes:
     return blake2b(payload, digest_size=32).digest()
 
 
+def order_in_batch(batch: bytes, term: int) -> bytes:
+    """Return the id of the order that the rows of a batch's terms number `term` are."""
+    return content_id(batch + term.to_bytes(4, "little"))
+
+
 @cache
 def domain(kind: type[Message]) -> bytes:
     """Return the tag that is signed in front of payloads of `kind`."""

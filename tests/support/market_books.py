@@ -1,12 +1,19 @@
 """Books to clear: short to write by hand, and drawn at random for property tests."""
 
 from collections.abc import Iterable, Mapping
+from dataclasses import replace
 from typing import Any
 
+import numpy as np
 from hypothesis import strategies as st
 
-from swatow_market.exchange.book import Book, BookOffer, BookOrder, NetworkMap, Path, Snapshot
+from swatow_market.exchange.book import Book, Snapshot
+from swatow_market.exchange.clearing import Outcome, limits_unmet
+from swatow_market.exchange.network_map import NetworkMap, Path
+from swatow_market.exchange.offers import BookOffer
+from swatow_market.exchange.orders import BookOrder, Curve
 from swatow_protocol.messages import Limits, ModelLimit, PriceStep
+from swatow_protocol.messages.answers import LimitName
 from tests.support import samples
 from tests.support.samples import digest
 
@@ -54,6 +61,13 @@ def demand(
     return BookOrder(digest(f"order {name}"), digest(f"buyer {name}"), terms, lots, carried)
 
 
+def curved(name: str, *rows: tuple[int, int], carried: bool = False, **changes: Any) -> BookOrder:
+    """Return an order with several limit prices; rows are (lots, price)."""
+    lots, price = (np.array(column, np.int64) for column in zip(*rows, strict=True))
+    order = demand(name, int(lots.sum()), carried=carried, **changes)
+    return replace(order, curve=Curve(price, lots))
+
+
 def snapshot(
     offers: Iterable[BookOffer] = (),
     orders: Iterable[BookOrder] = (),
@@ -69,13 +83,22 @@ def snapshot(
         lots_out[entry.offer.sender, entry.offer.model] = entry.lots_out
     for order in orders:
         book.put_order(order)
-    return book.snapshot(
+    frozen = book.snapshot(
         models=MODELS,
         network_map=NetworkMap(paths or {}),
         salt=salt,
         lots_out=lots_out,
-        orders=book.orders(),
     )
+    return replace(frozen, orders=frozen.orders.by_id())
+
+
+def unmet_of(outcome: Outcome) -> dict[bytes, tuple[LimitName, ...]]:
+    """Return, for each order that is not filled whole, what it is told."""
+    return {
+        entry.id: limits_unmet(outcome, number)
+        for number, entry in enumerate(outcome.orders.entries)
+        if outcome.unmet[number]
+    }
 
 
 @st.composite

@@ -4,7 +4,8 @@ from typing import Any
 
 from hypothesis import strategies as st
 
-from swatow_market.exchange.book import BookOffer, NetworkMap, Path
+from swatow_market.exchange.network_map import NetworkMap, Path
+from swatow_market.exchange.offers import BookOffer
 from swatow_protocol import limits
 from swatow_protocol.messages import (
     Attributes,

@@ -9,7 +9,9 @@ the strong duality of linear programs; on a network with integer data whole pric
 from collections.abc import Iterator, Mapping, Sequence
 from itertools import product
 
-from swatow_market.exchange.book import BookOffer, BookOrder, Snapshot
+from swatow_market.exchange.book import Snapshot
+from swatow_market.exchange.offers import BookOffer
+from swatow_market.exchange.orders import BookOrder
 
 
 def worth(order: BookOrder, entry: BookOffer, snapshot: Snapshot) -> int | None:

@@ -9,22 +9,18 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from itertools import pairwise
 
-from msgspec import structs
-
-from swatow_market.exchange.book import OFFERS_MAX, Book, BookOrder
+from swatow_market.exchange.book import OFFERS_MAX, Book
+from swatow_market.exchange.orders import BookOrder
 from swatow_protocol import limits
-from swatow_protocol.envelope import Signed, content_id
+from swatow_protocol.envelope import Signed
 from swatow_protocol.messages import (
     MarketTerms,
     Model,
-    ModelLimit,
     Offer,
     Order,
-    OrderBatch,
     OrderTerms,
 )
 from swatow_protocol.messages.answers import AdmissionReason, Decision, Verdict
-from swatow_protocol.messages.order import row_number, unpack_columns
 from swatow_protocol.units import MICROS_PER_SECOND
 
 ACCEPTED = Verdict(decision=Decision.ACCEPT, reason=None, detail="")
@@ -99,41 +95,6 @@ def entries_of(signed: Signed[Order]) -> list[BookOrder]:
     """Return the book's entry of an order."""
     order = signed.message
     return [BookOrder(signed.id, order.sender, order.terms, order.lots)]
-
-
-def entries_of_batch(signed: Signed[OrderBatch]) -> list[BookOrder]:
-    """Return the book's entries of a batch, in its order.
-
-    Raises:
-        ValueError: a column has the wrong length or a value outside its limits; names it.
-    """
-    batch = signed.message
-    entries = []
-    for row, (term, lots, price) in enumerate(unpack_columns(batch)):
-        if term >= len(batch.terms):
-            raise ValueError(f"term_column[{row}] = {term}, there are {len(batch.terms)} terms")
-        if not 1 <= lots <= limits.LOTS_MAX:
-            raise ValueError(f"lots_column[{row}] = {lots}, allowed are 1 to {limits.LOTS_MAX}")
-        terms = _shifted(batch.terms[term], price, row)
-        entries.append(BookOrder(row_id(signed.id, row), batch.sender, terms, lots))
-    return entries
-
-
-def row_id(batch: bytes, row: int) -> bytes:
-    """Return the order id of a row of a batch."""
-    return content_id(batch + row_number(row))
-
-
-def _shifted(terms: OrderTerms, price: int, row: int) -> OrderTerms:
-    """Return terms whose first limit price is `price`, and all others as far from it as before."""
-    shift = price - terms.models[0].price
-    models = tuple(
-        ModelLimit(model=limit.model, price=limit.price + shift) for limit in terms.models
-    )
-    for limit in models:
-        if not 0 <= limit.price <= limits.PRICE_MAX:
-            raise ValueError(f"price_column[{row}] = {price} gives a limit price of {limit.price}")
-    return structs.replace(terms, models=models)
 
 
 def _unsupported(terms: OrderTerms, sender: bytes) -> str:

@@ -7,78 +7,19 @@ owner, is changed by synchronous calls only, and knows neither money nor signatu
 
 from collections import Counter
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 
-from swatow_protocol.messages import Model, Offer, OrderTerms
+from swatow_market.exchange.network_map import NetworkMap
+from swatow_market.exchange.offers import BookOffer
+from swatow_market.exchange.open_orders import OpenOrders
+from swatow_market.exchange.orders import BookOrder, Ints, OrderColumns
+from swatow_protocol.messages import Model
 from swatow_protocol.messages.answers import OFFERS_LISTED_MAX
 
 OFFERS_MAX = OFFERS_LISTED_MAX
 """Offers in the book: what can be listed. A further one is rejected as TOO_MANY."""
-
-
-@dataclass(frozen=True, slots=True)
-class BookOffer:
-    """A live offer, as clearing sees it."""
-
-    id: bytes
-    offer: Offer
-    envelope: bytes
-    lots_out: int = 0
-    """Lots of this node and model that open awards still hold."""
-    reputation: int | None = None
-    """This market's estimate of the node, 0 to 1,000; None is unknown."""
-
-    def steps_left(self) -> list[tuple[int, int]]:
-        """Return (price, lots) steps that are still free: open awards use the cheapest first."""
-        used, left = self.lots_out, []
-        for step in self.offer.steps:
-            taken = min(used, step.lots)
-            used -= taken
-            if step.lots > taken:
-                left.append((step.price, step.lots - taken))
-        return left
-
-
-@dataclass(frozen=True, slots=True)
-class BookOrder:
-    """An open order, as clearing sees it."""
-
-    id: bytes
-    buyer: bytes
-    terms: OrderTerms
-    lots: int
-    """Lots still open."""
-    carried: bool = False
-    """It was in the book in an earlier round, and goes first among equals."""
-
-    @property
-    def limit_price(self) -> int:
-        """The most it pays for any of its models."""
-        return max(limit.price for limit in self.terms.models)
-
-
-@dataclass(frozen=True, slots=True)
-class Path:
-    """From a buyer's zone to a node's zone."""
-
-    round_trip_ms: int | None = None
-    """None is not measured, and fails an order that limits it."""
-    charge: int = 0
-    """Nanos a lot for the carriers."""
-
-
-@dataclass(frozen=True, slots=True)
-class NetworkMap:
-    """The paths that the operator has stated; any other costs nothing and is not measured."""
-
-    paths: Mapping[tuple[str, str], Path] = field(default_factory=dict)
-
-    def path(self, origin: str | None, zone: str) -> Path:
-        """Return the path from origin to zone, either of which may be unknown."""
-        return self.paths.get((origin, zone), _UNKNOWN_PATH) if origin else _UNKNOWN_PATH
-
-
-_UNKNOWN_PATH = Path()
+ROWS_MAX = 1_000_000
+"""Rows of all open orders: what a round clears within its interval. More are TOO_MANY."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,8 +28,7 @@ class Snapshot:
 
     offers: tuple[BookOffer, ...]
     """By id."""
-    orders: tuple[BookOrder, ...]
-    """By id."""
+    orders: OrderColumns
     models: Mapping[bytes, Model]
     network_map: NetworkMap
     salt: bytes
@@ -100,9 +40,9 @@ class Book:
 
     def __init__(self) -> None:
         self._offers: dict[tuple[bytes, bytes], BookOffer] = {}
-        self._orders: dict[bytes, BookOrder] = {}
+        self._orders = OpenOrders()
         self._expected: dict[bytes, BookOrder] = {}  # being written, in no round yet
-        self._open: Counter[bytes] = Counter()  # by buyer
+        self._open: Counter[bytes] = Counter()  # rows by buyer
 
     def offers(self) -> list[BookOffer]:
         """Return the live offers by id."""
@@ -125,60 +65,54 @@ class Book:
         live = {key: each for key, each in self._offers.items() if each.offer.expires_us > now_us}
         self._offers = live
 
-    def order(self, order: bytes) -> BookOrder | None:
-        """Return an open order."""
-        return self._orders.get(order)
-
-    def orders(self) -> list[BookOrder]:
-        """Return the open orders by id."""
-        return sorted(self._orders.values(), key=lambda entry: entry.id)
+    def orders(self) -> OrderColumns:
+        """Return the open orders as they stand, by id."""
+        return self._orders.columns().by_id()
 
     def orders_count(self) -> int:
         """Count the open orders."""
         return len(self._orders)
 
+    def rows_count(self) -> int:
+        """Count the rows of all open and expected orders."""
+        return self._open.total()
+
     def expired_orders(self, now_us: int) -> list[bytes]:
         """Return the open orders whose time is over."""
-        return [order for order, each in self._orders.items() if each.terms.expires_us <= now_us]
+        return self._orders.expired(now_us)
 
-    def orders_of(self, buyer: bytes) -> int:
-        """Count the open and the expected orders of a buyer."""
+    def rows_of(self, buyer: bytes) -> int:
+        """Count the rows of the open and the expected orders of a buyer."""
         return self._open[buyer]
 
     def put_order(self, entry: BookOrder) -> None:
         """Add an order."""
         self.drop_order(entry.id)
-        self._orders[entry.id] = entry
-        self._open[entry.buyer] += 1
+        self._orders.put(entry)
+        self._open[entry.buyer] += entry.rows
 
     def expect_orders(self, entries: Iterable[BookOrder]) -> None:
         """Count new orders while they are being written; they are in no round yet."""
         for entry in entries:
             self._expected[entry.id] = entry
-            self._open[entry.buyer] += 1
+            self._open[entry.buyer] += entry.rows
 
     def put_expected(self, entries: Iterable[BookOrder]) -> None:
         """Add orders that are written by now, but for those that were dropped meanwhile."""
         for entry in entries:
             if self._expected.pop(entry.id, None) is not None:
-                self._orders[entry.id] = entry
+                self._orders.put(entry)
 
     def drop_order(self, order: bytes) -> None:
         """Take out an order that has ended, or that is expected no more."""
-        entry = self._orders.pop(order, None) or self._expected.pop(order, None)
+        entry = self._orders.drop(order) or self._expected.pop(order, None)
         if entry is not None:
-            self._open[entry.buyer] -= 1
-            if not self._open[entry.buyer]:
-                del self._open[entry.buyer]
+            self._count_off(entry)
 
-    def carry_over(self, lots_open: Mapping[bytes, int]) -> None:
-        """After a round: keep what is open, drop what is filled."""
-        for order, lots in lots_open.items():
-            entry = self._orders.get(order)
-            if entry is not None and lots:
-                self._orders[order] = replace(entry, lots=lots, carried=True)
-            else:
-                self.drop_order(order)
+    def settle_round(self, columns: OrderColumns, filled: Ints, told: Ints) -> None:
+        """After a round: keep what is open, drop what is filled (`OpenOrders.settle`)."""
+        for entry in self._orders.settle(columns, filled, told):
+            self._count_off(entry)
 
     def snapshot(
         self,
@@ -187,17 +121,21 @@ class Book:
         network_map: NetworkMap,
         salt: bytes,
         lots_out: Mapping[tuple[bytes, bytes], int],
-        orders: Iterable[BookOrder],
     ) -> Snapshot:
-        """Freeze the live offers and these orders for one round."""
+        """Freeze the live offers and the open orders for one round."""
         offers = tuple(
             replace(entry, lots_out=lots_out.get((entry.offer.sender, entry.offer.model), 0))
             for entry in self.offers()
         )
         return Snapshot(
             offers=offers,
-            orders=tuple(sorted(orders, key=lambda entry: entry.id)),
+            orders=self._orders.columns(),
             models=models,
             network_map=network_map,
             salt=salt,
         )
+
+    def _count_off(self, entry: BookOrder) -> None:
+        self._open[entry.buyer] -= entry.rows
+        if not self._open[entry.buyer]:
+            del self._open[entry.buyer]

@@ -1,32 +1,70 @@
-"""Which orders a round takes where more are open than it can clear. Pure."""
+"""Which orders take part in a round that would make more awards than can be written. Pure."""
 
-from swatow_market.exchange.book import BookOrder, Snapshot
-from swatow_market.exchange.offer_table import OfferTable, Signature, signature
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from swatow_market.exchange.book import Snapshot
+from swatow_market.exchange.clearing import Outcome, clear
+from swatow_market.exchange.clearing.fills import row_hash
+from swatow_market.exchange.orders import Ints, OrderColumns
 
 
-def by_price(order: BookOrder) -> tuple[int, bool, bytes]:
-    """Return the key by which those that pay most go first, and among equals who has waited."""
-    return -order.limit_price, not order.carried, order.id
+@dataclass(frozen=True, slots=True)
+class Decision:
+    """A round, and what it means for all that is open."""
+
+    outcome: Outcome
+    """Of the orders that took part."""
+    orders: OrderColumns
+    """All n open orders with their r rows, by id."""
+    filled: Ints
+    """(r,) Lots of each row."""
+    told: Ints
+    """(n,) What kept each order from being filled: Unmet, as its buyer knows it."""
 
 
-def choose_orders(snapshot: Snapshot, most: int) -> tuple[BookOrder, ...]:
-    """Return the orders of the round, by id: all of them, or the `most` that pay most.
+def decide(snapshot: Snapshot, awards_max: int) -> Decision:
+    """Clear the whole book; if that makes too many awards, clear some of what it would fill.
 
-    Orders that nobody fills must not keep others out. By price, since one that pays little waits
-    long; and those that some live offer can serve first, since the others wait whatever they pay.
+    Who has waited takes part first, and among equals it is chance that nobody can aim at: neither
+    time nor price would be fair to all models and places. The others are carried over, so they
+    come before those that are new.
     """
-    if len(snapshot.orders) <= most:
-        return snapshot.orders
-    chosen: list[BookOrder] = []
-    unserved: list[BookOrder] = []
-    table = OfferTable(snapshot.offers, snapshot.models, snapshot.network_map)
-    known: dict[Signature, bool] = {}
-    for order in sorted(snapshot.orders, key=by_price):
-        if len(chosen) == most:
+    orders = snapshot.orders.by_id()
+    numbers = np.arange(len(orders))
+    most = awards_max
+    while True:
+        part = orders if len(numbers) == len(orders) else orders.take(numbers)
+        outcome = clear(replace(snapshot, orders=part))
+        if len(outcome.fills) <= awards_max or len(numbers) <= 1:
             break
-        key = signature(order.terms)
-        if key not in known:
-            known[key] = len(table.row(order.terms).numbers) > 0
-        (chosen if known[key] else unserved).append(order)
-    chosen += unserved[: most - len(chosen)]
-    return tuple(sorted(chosen, key=lambda order: order.id))
+        numbers = numbers[_fewer(outcome, most, snapshot.salt)]
+        most -= most // 8
+    filled, told = np.zeros(len(orders.lots), np.int64), orders.told.copy()
+    filled[_rows(orders, numbers)] = outcome.filled
+    told[numbers] = outcome.unmet
+    return Decision(outcome, orders, filled, told)
+
+
+def _fewer(outcome: Outcome, most: int, salt: bytes) -> Ints:
+    """Return the orders that make up to `most` of the awards, at least one order; rising."""
+    orders = outcome.orders
+    made: dict[bytes, int] = {}
+    for fill in outcome.fills:
+        made[fill.order] = made.get(fill.order, 0) + 1
+    filled = np.flatnonzero(orders.totals(outcome.filled))
+    turn = sorted(
+        filled.tolist(),
+        key=lambda each: (not orders.carried[each], row_hash(orders.entries[each].id, 0, salt)),
+    )
+    awards = np.cumsum([made[orders.entries[each].id] for each in turn])
+    count = max(1, int(np.searchsorted(awards, most, side="right")))
+    return np.sort(np.array(turn[:count], np.int64))
+
+
+def _rows(orders: OrderColumns, numbers: Ints) -> Ints:
+    """Return the rows of these orders."""
+    part = np.zeros(len(orders), np.bool_)
+    part[numbers] = True
+    return np.flatnonzero(part[orders.order])

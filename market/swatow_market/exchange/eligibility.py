@@ -6,7 +6,9 @@ limits it.
 
 from collections.abc import Iterable
 
-from swatow_market.exchange.book import BookOffer, BookOrder, NetworkMap
+from swatow_market.exchange.network_map import NetworkMap
+from swatow_market.exchange.offers import BookOffer
+from swatow_market.exchange.orders import BookOrder
 from swatow_protocol.messages import DataClass, Limits, Model, Offer, OrderTerms, PaymentTerms
 from swatow_protocol.messages.answers import LimitName
 

@@ -13,7 +13,8 @@ from typing import Final, TypeAlias, TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
-from swatow_market.exchange.book import BookOffer, NetworkMap
+from swatow_market.exchange.network_map import NetworkMap
+from swatow_market.exchange.offers import BookOffer
 from swatow_protocol.messages import DataClass, Limits, Model, OrderTerms, PaymentTerms
 
 Ints: TypeAlias = NDArray[np.int64]

@@ -28,11 +28,6 @@ class Split:
 NOTHING = Split(node=0, carriage=0, fee=0)
 
 
-def order_hold(lots: int, limit_price: int) -> int:
-    """Return what is held for open lots of an order: the most that they can cost."""
-    return lots * limit_price
-
-
 def award_hold(award: Award) -> int:
     """Return what is held for an award: its lots at its price, exactly."""
     return award.lots * award.price

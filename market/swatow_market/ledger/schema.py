@@ -107,8 +107,8 @@ orders = Table(
     Column("lots", BigInteger, nullable=False),
     Column("lots_open", BigInteger, nullable=False),
     Column("state", String(16), nullable=False),
-    Column("carried", Boolean, nullable=False),
     Column("expires_us", BigInteger, nullable=False),
+    Column("curve", LargeBinary),  # of a batch: int64 prices, then the lots open of each
     CheckConstraint("lots_open >= 0 AND lots_open <= lots", name="lots_open"),
     CheckConstraint("state IN ('open', 'filled', 'expired', 'cancelled')", name="state"),
     CheckConstraint("state <> 'filled' OR lots_open = 0", name="filled_is_filled"),

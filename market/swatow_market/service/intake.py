@@ -10,15 +10,16 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from swatow_market.exchange.admission import (
     ACCEPTED,
     entries_of,
-    entries_of_batch,
     ignored,
     judge_offer,
     judge_terms,
     rejected,
 )
-from swatow_market.exchange.book import BookOffer, BookOrder
+from swatow_market.exchange.batch import entries_of_batch
+from swatow_market.exchange.book import ROWS_MAX
+from swatow_market.exchange.offers import BookOffer
+from swatow_market.exchange.orders import BookOrder
 from swatow_market.ledger import accounts
-from swatow_market.ledger.rules import order_hold
 from swatow_market.service import store
 from swatow_market.service.orders import (
     admitted_event,
@@ -177,11 +178,14 @@ class Intake:
         ):
             return ignored(AdmissionReason.KNOWN)
         most = state.terms.message.orders_open_max
-        if state.book.orders_of(message.sender) + len(entries) > most:
+        rows = sum(entry.rows for entry in entries)
+        if state.book.rows_of(message.sender) + rows > most:
             return rejected(AdmissionReason.TOO_MANY, f"{most} open orders")
+        if state.book.rows_count() + rows > ROWS_MAX:
+            return rejected(AdmissionReason.TOO_MANY, f"{ROWS_MAX} open orders of all buyers")
         state.book.expect_orders(entries)
         undo.callback(self._give_up, entries)
-        amounts = {entry.id: order_hold(entry.lots, entry.limit_price) for entry in entries}
+        amounts = {entry.id: entry.worth for entry in entries}
         account = accounts.buyer_account(message.sender)
         if not await accounts.hold(connection, account, amounts):
             return await self._insufficient(connection, account, sum(amounts.values()))

@@ -8,8 +8,8 @@ import structlog
 
 from swatow_market.admin import database_of
 from swatow_market.config import MarketSettings
-from swatow_market.exchange.book import NetworkMap
-from swatow_market.exchange.book import Path as NetworkPath
+from swatow_market.exchange.network_map import NetworkMap
+from swatow_market.exchange.network_map import Path as NetworkPath
 from swatow_market.ledger import accounts
 from swatow_market.ledger.database import Database
 from swatow_market.service.catalogue import list_models

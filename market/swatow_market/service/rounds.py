@@ -7,87 +7,40 @@ process stops leading.
 
 import asyncio
 import contextlib
-from collections import Counter
-from dataclasses import dataclass, replace
-from typing import Any
+from collections.abc import Iterator
+from dataclasses import replace
 
+import numpy as np
 import structlog
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from swatow_market.exchange.book import BookOffer, BookOrder, Snapshot
 from swatow_market.exchange.certificate.publish import publish_round
 from swatow_market.exchange.certificate.record import Round, encode, id_of
-from swatow_market.exchange.choice import by_price, choose_orders
-from swatow_market.exchange.clearing import Fill, Outcome, clear, prepare
-from swatow_market.exchange.eligibility import agreed_payment
+from swatow_market.exchange.choice import Decision, decide
+from swatow_market.exchange.clearing import Outcome, Unmet, limits_unmet, prepare
+from swatow_market.exchange.orders import BookOrder
 from swatow_market.ledger import accounts
-from swatow_market.ledger.rules import award_hold, order_hold
 from swatow_market.published import compress
 from swatow_market.service import store
+from swatow_market.service.grants import Grant, make_grants
 from swatow_market.service.orders import end_orders, forget_orders, round_event
 from swatow_market.service.state import MarketState
-from swatow_protocol.envelope import Signed, sign
-from swatow_protocol.messages import Award, RoundHead, RoundNumber
+from swatow_protocol.envelope import sign
+from swatow_protocol.messages import RoundHead, RoundNumber
 from swatow_protocol.messages.answers import Granted, OrderEvent, OrderState
 from swatow_protocol.units import MICROS_PER_SECOND
 
-ROUND_ORDERS_MAX = 4_000
-"""Orders in one round; those that pay least wait. Bounds the time that writing its awards takes."""
-ROUND_REACH_MAX = 16_000
-"""Orders among which those of a round are chosen, where more are open; those that pay most."""
+ROUND_AWARDS_MAX = 4_000
+"""Awards of one round; orders that would make more wait (`choice`). Bounds the time that writing
+them takes."""
+EXPLAINED_MAX = 64
+"""Orders of a round that are told which limits keep every offer away; others may ask."""
 SALT_BYTES = 32
 RULE_VERSION = 1
 """Of what is published: the mechanism by which rounds are cleared."""
 
 log = structlog.get_logger("swatow.rounds")
-
-
-def _decide(snapshot: Snapshot, orders_max: int) -> tuple[Snapshot, Outcome]:
-    """Choose the orders of the round and clear it; pure, and slow enough for another thread."""
-    chosen = replace(snapshot, orders=choose_orders(snapshot, orders_max))
-    return chosen, clear(chosen)
-
-
-@dataclass(frozen=True, slots=True)
-class _Grant:
-    """An award, for what, and from whom."""
-
-    order: BookOrder
-    entry: BookOffer
-    award: Signed[Award]
-
-    @property
-    def told(self) -> Granted:
-        """What the buyer is told."""
-        return Granted(award=self.award.envelope, offer=self.entry.envelope)
-
-    @property
-    def turn(self) -> accounts.Turn:
-        """Part of what is held for the order becomes what is held for the award."""
-        award = self.award.message
-        released = order_hold(award.lots, self.order.limit_price)
-        return accounts.Turn(self.order.id, released, self.award.id, award_hold(award))
-
-    @property
-    def row(self) -> dict[str, Any]:
-        """What the database keeps."""
-        award = self.award.message
-        return {
-            "id": self.award.id,
-            "order_id": self.order.id,
-            "buyer": award.buyer,
-            "node": award.node,
-            "model": award.model,
-            "lots": award.lots,
-            "expires_us": award.expires_us,
-            "settle_by_us": award.settle_by_us,
-            "envelope": self.award.envelope,
-            "offer_envelope": self.entry.envelope,
-            "standard_tokens": 0,
-            "voucher": None,
-            "closed": False,
-        }
 
 
 class Rounds:
@@ -163,37 +116,25 @@ class Rounds:
             network_map=state.network_map,
             salt=state.random_bytes(SALT_BYTES),
             lots_out=lots_out,
-            orders=self._orders_in_reach(),
         )
-        snapshot, outcome = await asyncio.to_thread(_decide, snapshot, ROUND_ORDERS_MAX)
+        decision = await asyncio.to_thread(decide, snapshot, ROUND_AWARDS_MAX)
         async with state.database.writing() as connection:
             number = await store.begin_round(connection, state.shard, state.epoch)
             if number is None:
                 raise state.not_leading()
-            events = await self._write(connection, snapshot, outcome, number, now_us)
-        state.book.carry_over({event.order: event.lots_open for event in events})
+            events = await self._write(connection, decision, number, now_us)
+        state.book.settle_round(decision.orders, decision.filled, decision.told)
         state.feed.publish(events)
-        lots = sum(fill.lots for fill in outcome.fills)
+        lots = sum(fill.lots for fill in decision.outcome.fills)
         tell = log.info if lots else log.debug
-        tell("round", number=number, orders=len(snapshot.orders), lots=lots)
-
-    def _orders_in_reach(self) -> list[BookOrder]:
-        """Return the open orders among which the round chooses."""
-        waiting = self._state.book.orders()
-        if len(waiting) > ROUND_REACH_MAX:
-            waiting.sort(key=by_price)
-        return waiting[:ROUND_REACH_MAX]
+        tell("round", number=number, orders=len(decision.outcome.orders), lots=lots)
 
     async def _write(
-        self,
-        connection: AsyncConnection,
-        snapshot: Snapshot,
-        outcome: Outcome,
-        number: int,
-        now_us: int,
+        self, connection: AsyncConnection, decision: Decision, number: int, now_us: int
     ) -> list[OrderEvent]:
         """Write the round: its record, awards with their holds, and what is left of orders."""
-        state = self._state
+        state, outcome = self._state, decision.outcome
+        snapshot = outcome.snapshot
         row = {
             "shard": state.shard,
             "epoch": state.epoch,
@@ -203,35 +144,27 @@ class Rounds:
             "orders": len(snapshot.orders),
             "lots": sum(fill.lots for fill in outcome.fills),
             "welfare": outcome.welfare,
-            **await asyncio.to_thread(self._published, snapshot, outcome, number, now_us),
+            **await asyncio.to_thread(self._published, outcome, number, now_us),
         }
         await store.add_round(connection, row)
         await store.forget_records(connection, now_us - state.records_us)
-        grants = await asyncio.to_thread(self._grants, snapshot, outcome, number, now_us)
+        grants = await asyncio.to_thread(
+            make_grants,
+            state,
+            outcome.fills,
+            snapshot.orders.entries,
+            snapshot.offers,
+            number,
+            now_us,
+        )
         await accounts.turn_over(connection, [grant.turn for grant in grants])
         await store.add_awards(connection, [grant.row for grant in grants])
-        granted: dict[bytes, list[Granted]] = {}
-        filled = Counter[bytes]()
-        for grant in grants:
-            granted.setdefault(grant.order.id, []).append(grant.told)
-            filled[grant.order.id] += grant.award.message.lots
-        events = [
-            round_event(
-                order.id,
-                tuple(granted.get(order.id, ())),
-                order.lots - filled[order.id],
-                outcome.unmet.get(order.id, ()),
-            )
-            for order in snapshot.orders
-        ]
-        news = zip(snapshot.orders, events, strict=True)
-        changed = (event for order, event in news if event.granted or not order.carried)
-        await store.update_orders(connection, changed)
+        events = _events(outcome, grants)
+        await store.update_orders(connection, (event for event in events if event.granted))
+        await store.update_curves(connection, _curves_left(outcome))
         return events
 
-    def _published(
-        self, snapshot: Snapshot, outcome: Outcome, number: int, now_us: int
-    ) -> dict[str, bytes | None]:
+    def _published(self, outcome: Outcome, number: int, now_us: int) -> dict[str, bytes | None]:
         """Return the record of a round that traded and the signed word on it."""
         if not outcome.fills:
             return {"head": None, "record": None}
@@ -242,9 +175,9 @@ class Rounds:
             epoch=state.epoch,
             number=number,
             rule_version=RULE_VERSION,
-            salt=snapshot.salt,
+            salt=outcome.snapshot.salt,
         )
-        record = encode(publish_round(of, snapshot, outcome))
+        record = encode(publish_round(of, outcome))
         head = RoundHead(
             network=state.network,
             sender=state.identity.key,
@@ -254,50 +187,28 @@ class Rounds:
         )
         return {"head": sign(head, state.identity).envelope, "record": compress(record)}
 
-    def _grants(
-        self, snapshot: Snapshot, outcome: Outcome, number: int, now_us: int
-    ) -> list["_Grant"]:
-        """Sign an award for each fill; slow enough for another thread."""
-        orders = {order.id: order for order in snapshot.orders}
-        offers = {entry.id: entry for entry in snapshot.offers}
-        grants = []
-        for fill in outcome.fills:
-            order, entry = orders[fill.order], offers[fill.offer]
-            award = self._award(order, entry, fill, number, now_us)
-            grants.append(_Grant(order, entry, award))
-        return grants
 
-    def _award(
-        self, order: BookOrder, entry: BookOffer, fill: Fill, number: int, now_us: int
-    ) -> Signed[Award]:
-        state, offer, terms = self._state, entry.offer, order.terms
-        payment = agreed_payment(offer.payment, terms.payment)
-        assert payment is not None, "an eligible offer agrees on payment"
-        expires_us = now_us + terms.award_life_us
-        award = Award(
-            network=state.network,
-            sender=state.identity.key,
-            issued_us=now_us,
-            order=order.id,
-            offer=entry.id,
-            model=offer.model,
-            buyer=order.buyer,
-            node=offer.sender,
-            round=RoundNumber(shard=state.shard, epoch=state.epoch, number=number),
-            currency=state.currency,
-            lots=fill.lots,
-            price=fill.price,
-            node_price=fill.node_price,
-            path_charge=fill.path_charge,
-            fee_ppm=state.terms.message.fee_ppm,
-            rate=terms.rate,
-            zone=offer.zone,
-            expires_us=expires_us,
-            settle_by_us=expires_us + state.terms.message.dispute_us,
-            take_or_pay_ppm=terms.take_or_pay_ppm,
-            payment=payment,
-            package=terms.package,
-            certificate_sha256=offer.certificate_sha256,
-            sealing_key=offer.sealing_key,
-        )
-        return sign(award, state.identity)
+def _events(outcome: Outcome, grants: list[Grant]) -> list[OrderEvent]:
+    """Tell of every order that was filled in part or whole, or for which the reason is news."""
+    orders = outcome.orders
+    granted: dict[bytes, list[Granted]] = {}
+    for grant in grants:
+        granted.setdefault(grant.order.id, []).append(grant.told)
+    filled = orders.totals(outcome.filled)
+    left = orders.totals(orders.lots) - filled
+    events, explained = [], 0
+    for number in np.flatnonzero((filled > 0) | (outcome.unmet != orders.told)).tolist():
+        ineligible = outcome.unmet[number] == Unmet.ELIGIBILITY
+        explained += ineligible
+        unmet = () if explained > EXPLAINED_MAX and ineligible else limits_unmet(outcome, number)
+        order = orders.entries[number].id
+        events.append(round_event(order, tuple(granted.get(order, ())), int(left[number]), unmet))
+    return events
+
+
+def _curves_left(outcome: Outcome) -> Iterator[BookOrder]:
+    """Yield the orders of several limit prices that were filled, with what is open of them."""
+    left = replace(outcome.orders, lots=outcome.orders.lots - outcome.filled)
+    for number in np.flatnonzero(left.totals(outcome.filled)).tolist():
+        if left.entries[number].curve is not None:
+            yield left[number]

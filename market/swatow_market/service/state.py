@@ -8,7 +8,8 @@ from dataclasses import dataclass, field
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from swatow_market.exchange.admission import Rules
-from swatow_market.exchange.book import Book, NetworkMap
+from swatow_market.exchange.book import Book
+from swatow_market.exchange.network_map import NetworkMap
 from swatow_market.ledger.database import Database
 from swatow_market.service import store
 from swatow_market.service.feed import Feed

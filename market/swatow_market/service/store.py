@@ -3,10 +3,11 @@
 from collections.abc import Iterable
 from typing import Any
 
+import numpy as np
 from sqlalchemy import bindparam, func, select, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from swatow_market.exchange.book import BookOrder
+from swatow_market.exchange.orders import BookOrder, Curve
 from swatow_market.ledger.database import insert_new, select_by_ids
 from swatow_market.ledger.schema import awards, leaders, messages, orders, rounds
 from swatow_protocol import codec
@@ -107,10 +108,10 @@ async def add_orders(
             "shard": shard,
             "buyer": entry.buyer,
             "terms": codec.encode(entry.terms),
+            "curve": _packed(entry.curve),
             "lots": entry.lots,
             "lots_open": entry.lots,
             "state": OrderState.OPEN.value,
-            "carried": False,
             "expires_us": entry.terms.expires_us,
         }
         for entry in entries
@@ -119,7 +120,7 @@ async def add_orders(
 
 
 async def open_orders(connection: AsyncConnection, shard: str) -> list[BookOrder]:
-    """Return every open order of a shard, as the book holds it."""
+    """Return every open order of a shard, as the book holds it: all of them have waited."""
     query = select(orders).where(orders.c.state == OrderState.OPEN.value, orders.c.shard == shard)
     return [
         BookOrder(
@@ -127,7 +128,8 @@ async def open_orders(connection: AsyncConnection, shard: str) -> list[BookOrder
             buyer=row["buyer"],
             terms=codec.decode(OrderTerms, row["terms"]),
             lots=row["lots_open"],
-            carried=row["carried"],
+            carried=True,
+            curve=_unpacked(row["curve"]),
         )
         for row in (await connection.execute(query)).mappings()
     ]
@@ -141,9 +143,17 @@ async def update_orders(connection: AsyncConnection, events: Iterable[OrderEvent
         if event.state is not None
     ]
     if rows:
-        values = {"lots_open": bindparam("open"), "state": bindparam("now"), "carried": True}
+        values: dict[str, Any] = {"lots_open": bindparam("open"), "state": bindparam("now")}
         where = orders.c.id == bindparam("order")
         await connection.execute(update(orders).where(where).values(values), rows)
+
+
+async def update_curves(connection: AsyncConnection, entries: Iterable[BookOrder]) -> None:
+    """Write what is open of the rows of these orders; those without a curve stay as they are."""
+    rows = [{"order": entry.id, "rows": _packed(entry.curve)} for entry in entries if entry.curve]
+    if rows:
+        where = orders.c.id == bindparam("order")
+        await connection.execute(update(orders).where(where).values(curve=bindparam("rows")), rows)
 
 
 async def read_orders(connection: AsyncConnection, ids: list[bytes]) -> list[dict[str, Any]]:
@@ -199,3 +209,11 @@ async def lots_out(connection: AsyncConnection, now_us: int) -> dict[tuple[bytes
         .group_by(awards.c.node, awards.c.model)
     )
     return {(node, model): int(lots) for node, model, lots in await connection.execute(query)}
+
+
+def _packed(curve: Curve | None) -> bytes | None:
+    return None if curve is None else np.stack([curve.price, curve.lots]).astype("<i8").tobytes()
+
+
+def _unpacked(data: bytes | None) -> Curve | None:
+    return None if data is None else Curve(*np.frombuffer(data, "<i8").reshape(2, -1))

@@ -1,8 +1,8 @@
 """Order: what a buyer wants, the most it pays, and the limits that nothing may override.
 
-A batch of orders is one signed message. It is columnar: orders that share their terms name them by
-number, and only quantities and prices are listed for each, so that a hundred thousand orders fit
-one envelope and reach the book without an object each.
+A batch of orders is one signed message. It is columnar: rows that share their terms name them by
+number, and only quantities and prices are listed for each, so that a hundred thousand rows fit one
+envelope and reach the book without an object each.
 """
 
 import struct
@@ -139,8 +139,10 @@ class Order(Message, frozen=True, kw_only=True):
 class OrderBatch(Message, frozen=True, kw_only=True):
     """Many orders under one signature, in columns of equal length, little-endian.
 
-    Row i asks for lots[i] under terms[term[i]], with every limit price of those terms shifted so
-    that the first model's becomes price[i]. Its order id is `row_id(batch id, i)`.
+    The rows of terms t are one order with many limit prices, whose id is `order_in_batch(id, t)`:
+    row i asks for lots[i], with every limit price of terms[term[i]] shifted so that the first
+    model's becomes price[i]. An award answers the order, whichever of its rows are filled; where
+    the terms say all or none, that holds for each row. Every terms has a row.
     """
 
     BYTES_MAX: ClassVar[int] = limits.BATCH_BYTES_MAX
@@ -154,7 +156,7 @@ class OrderBatch(Message, frozen=True, kw_only=True):
     term_column: Annotated[bytes, Meta(min_length=2, max_length=2 * limits.BATCH_ORDERS_MAX)]
     """Unsigned 16-bit numbers into `terms`."""
     lots_column: Annotated[bytes, Meta(min_length=4, max_length=4 * limits.BATCH_ORDERS_MAX)]
-    """Unsigned 32-bit quantities in lots, each 1 to LOTS_MAX."""
+    """Unsigned 32-bit quantities in lots, each at least 1; of one order LOTS_MAX at most in all."""
     price_column: Annotated[bytes, Meta(min_length=8, max_length=8 * limits.BATCH_ORDERS_MAX)]
     """Signed 64-bit limit prices for the first model of the row's terms."""
 
@@ -169,9 +171,6 @@ class OrderCancel(Message, frozen=True, kw_only=True):
     """Which ones, by id."""
 
 
-_ROW = struct.Struct("<I")
-
-
 def pack_columns(rows: list[tuple[int, int, int]]) -> tuple[bytes, bytes, bytes]:
     """Pack (term number, lots, price) rows into the three columns of an OrderBatch."""
     count = len(rows)
@@ -181,27 +180,3 @@ def pack_columns(rows: list[tuple[int, int, int]]) -> tuple[bytes, bytes, bytes]
         struct.pack(f"<{count}I", *lots),
         struct.pack(f"<{count}q", *prices),
     )
-
-
-def unpack_columns(batch: OrderBatch) -> list[tuple[int, int, int]]:
-    """Return the (term number, lots, price) rows of a batch.
-
-    Raises:
-        ValueError: the columns differ in length; nothing is said of the values in them.
-    """
-    count = len(batch.term_column) // 2
-    terms = struct.unpack(f"<{count}H", _exactly(batch.term_column, 2 * count, "term_column"))
-    lots = struct.unpack(f"<{count}I", _exactly(batch.lots_column, 4 * count, "lots_column"))
-    prices = struct.unpack(f"<{count}q", _exactly(batch.price_column, 8 * count, "price_column"))
-    return list(zip(terms, lots, prices, strict=True))
-
-
-def row_number(row: int) -> bytes:
-    """Return the four bytes that stand for a row in its order id."""
-    return _ROW.pack(row)
-
-
-def _exactly(column: bytes, length: int, name: str) -> bytes:
-    if len(column) != length:
-        raise ValueError(f"{name}: {len(column)} bytes where {length} were expected")
-    return column

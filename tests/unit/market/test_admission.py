@@ -1,35 +1,27 @@
 """Admission: every reason that it can give, and which one where several apply."""
 
-from collections.abc import Callable
 from typing import Any
 
-import msgspec
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 
 from swatow_market.exchange.admission import (
     ACCEPTED,
     Rules,
     entries_of,
-    entries_of_batch,
     judge_offer,
     judge_terms,
-    row_id,
 )
-from swatow_market.exchange.book import OFFERS_MAX, Book, BookOffer
+from swatow_market.exchange.book import OFFERS_MAX, Book
+from swatow_market.exchange.offers import BookOffer
 from swatow_protocol import limits
-from swatow_protocol.envelope import Signed, content_id, sign
+from swatow_protocol.envelope import Signed, sign
 from swatow_protocol.messages import (
     ModelLimit,
     Offer,
-    OrderBatch,
-    OrderTerms,
     PaymentTerms,
     PriceStep,
 )
 from swatow_protocol.messages.answers import AdmissionReason, Decision, Verdict
-from swatow_protocol.messages.order import pack_columns
 from tests.support import samples
 from tests.support.samples import BUYER, NODE, NOW_US, SECOND, STRANGER, digest
 
@@ -245,95 +237,3 @@ class TestOrders:
         assert entry.terms == signed.message.terms
         assert not entry.carried
         assert entry.limit_price == 100_000, "the most of its models"
-
-
-def two_models(first: int, second: int) -> OrderTerms:
-    pairs = zip((MODEL, OTHER), (first, second), strict=True)
-    return samples.terms(models=tuple(ModelLimit(model=m, price=price) for m, price in pairs))
-
-
-def batch_of(rows: list[tuple[int, int, int]], *terms: OrderTerms) -> Signed[OrderBatch]:
-    return sign(samples.order_batch(rows, terms=terms or (samples.terms(),)), BUYER)
-
-
-class TestBatches:
-    def test_rows_are_orders_with_ids_of_their_own(self) -> None:
-        signed = batch_of([(0, 5, 90_000), (1, 7, 80_000), (0, 5, 90_000)], *[samples.terms()] * 2)
-        entries = entries_of_batch(signed)
-        assert [(each.lots, each.limit_price) for each in entries] == [
-            (5, 90_000),
-            (7, 80_000),
-            (5, 90_000),
-        ]
-        assert [each.buyer for each in entries] == [BUYER.key] * 3
-        assert [each.id for each in entries] == [row_id(signed.id, row) for row in range(3)]
-        assert len({signed.id, *(each.id for each in entries)}) == 4
-
-    def test_a_row_id_is_the_hash_of_batch_id_and_row(self) -> None:
-        batch = digest("batch")
-        assert row_id(batch, 258) == content_id(batch + b"\x02\x01\x00\x00")
-
-    def test_a_rows_price_moves_all_limit_prices_alike(self) -> None:
-        terms = two_models(100, 60)
-        entries = entries_of_batch(batch_of([(0, 1, 100), (0, 1, 130), (0, 1, 40)], terms))
-        prices = [[limit.price for limit in each.terms.models] for each in entries]
-        assert prices == [[100, 60], [130, 90], [40, 0]]
-
-    def test_nothing_but_the_prices_is_changed(self) -> None:
-        terms = samples.terms(limits=samples.all_limits(), all_or_none=True, rate=50)
-        (entry,) = entries_of_batch(batch_of([(0, 3, 5)], terms))
-        changed = {
-            name
-            for name in terms.__struct_fields__
-            if getattr(entry.terms, name) != getattr(terms, name)
-        }
-        assert changed == {"models"}
-
-    @pytest.mark.parametrize(
-        ("row", "problem"),
-        [
-            ((1, 5, 100), r"term_column\[1\] = 1, there are 1 terms"),
-            ((0, 0, 100), r"lots_column\[1\] = 0, allowed are 1 to 1000000"),
-            ((0, 1_000_001, 100), r"lots_column\[1\] = 1000001, allowed are 1 to 1000000"),
-            ((0, 5, -1), r"price_column\[1\] = -1 "),
-            ((0, 5, 10**12 + 1), r"price_column\[1\] = 1000000000001 "),
-            ((0, 5, 39), r"price_column\[1\] = 39 gives a limit price of -1"),
-        ],
-    )
-    def test_a_bad_value_names_column_row_and_limit(
-        self, row: tuple[int, int, int], problem: str
-    ) -> None:
-        signed = batch_of([(0, 5, 100), row], two_models(100, 60))
-        with pytest.raises(ValueError, match=f"^{problem}"):
-            entries_of_batch(signed)
-
-    @pytest.mark.parametrize("column", ["term_column", "lots_column", "price_column"])
-    @pytest.mark.parametrize("change", [lambda c: c + b"\0", lambda c: c[:-1], lambda c: c + c])
-    def test_columns_of_different_length_name_one_that_is_wrong(
-        self, column: str, change: Callable[[bytes], bytes]
-    ) -> None:
-        whole = samples.order_batch()
-        changed = msgspec.structs.replace(whole, **{column: change(getattr(whole, column))})
-        with pytest.raises(ValueError, match=r"^(term|lots|price)_column: \d+ bytes where \d+ "):
-            entries_of_batch(sign(changed, BUYER))
-
-    @given(
-        rows=st.lists(
-            st.tuples(st.integers(0, 1), st.integers(1, 10**6), st.integers(60, 10**12 - 60)),
-            min_size=1,
-            max_size=20,
-        )
-    )
-    def test_columns_come_back_as_they_were_packed(self, rows: list[tuple[int, int, int]]) -> None:
-        term_column, lots_column, price_column = pack_columns(rows)
-        assert [len(term_column), len(lots_column), len(price_column)] == [
-            2 * len(rows),
-            4 * len(rows),
-            8 * len(rows),
-        ]
-        terms = (two_models(100, 60), two_models(60, 100))
-        entries = entries_of_batch(batch_of(rows, *terms))
-        found = [(entry.lots, entry.terms.models[0].price) for entry in entries]
-        assert found == [(lots, price) for _, lots, price in rows]
-        apart = [entry.terms.models[1].price - entry.terms.models[0].price for entry in entries]
-        assert apart == [-40 if term == 0 else 40 for term, _, _ in rows]

@@ -7,8 +7,10 @@ from typing import Any
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from swatow_market.exchange.book import BookOrder, Path, Snapshot
+from swatow_market.exchange.book import Snapshot
 from swatow_market.exchange.clearing import Outcome, clear
+from swatow_market.exchange.network_map import Path
+from swatow_market.exchange.orders import BookOrder
 from swatow_protocol.messages import Limits
 from swatow_protocol.messages.answers import LimitName
 from tests.support.market_books import (
@@ -21,6 +23,7 @@ from tests.support.market_books import (
     small_books,
     snapshot,
     supply,
+    unmet_of,
 )
 from tests.support.market_oracle import asks, best, dual, supporting_prices, worth
 
@@ -71,7 +74,7 @@ def check_feasible(book: Snapshot, outcome: Outcome) -> None:
         assert not orders[order].terms.all_or_none or lots == orders[order].lots
     keys = [(fill.order, fill.offer) for fill in outcome.fills]
     assert keys == sorted(set(keys)), "one fill for each order and offer, in a fixed order"
-    assert list(outcome.unmet) == [
+    assert list(unmet_of(outcome)) == [
         order.id for order in book.orders if filled(outcome)[order.id] < order.lots
     ]
 
@@ -121,7 +124,7 @@ def check_no_envy(book: Snapshot, outcome: Outcome) -> None:
         if lots[order.id] < order.lots:
             assert most <= 0, "an order with its limit above its price is filled"
             if surplus:
-                (reason,) = outcome.unmet[order.id]
+                (reason,) = unmet_of(outcome)[order.id]
                 assert reason in (LimitName.PRICE, LimitName.CAPACITY)
                 assert reason is LimitName.PRICE or most == 0, "above its limit it is the price"
 
@@ -213,7 +216,7 @@ def test_the_order_in_which_things_came_in_changes_nothing(drawn: Drawn, order: 
     )
     outcome = clear(frozen(shuffled))
     assert outcome == expected
-    assert list(outcome.unmet) == list(expected.unmet)
+    assert list(unmet_of(outcome)) == list(unmet_of(expected))
     assert list(outcome.node_prices) == list(expected.node_prices)
 
 
@@ -250,7 +253,7 @@ def test_fewer_lots_than_before_free_is_no_debt() -> None:
     """A node may lower its offer below what its awards hold: then nothing is left, no more."""
     outcome = clear(snapshot([supply("a", (3, 2), out=7)], [demand("1", 4, 8)]))
     assert outcome.fills == ()
-    assert set(outcome.unmet.values()) == {(LimitName.CAPACITY,)}
+    assert set(unmet_of(outcome).values()) == {(LimitName.CAPACITY,)}
 
 
 def test_a_zero_surplus_lot_is_traded() -> None:
@@ -275,8 +278,8 @@ def test_empty_books_clear_to_nothing() -> None:
         assert outcome.fills == ()
         assert outcome.passed_over == ()
         assert outcome.welfare == 0
-        assert set(outcome.unmet.values()) <= {(LimitName.MODEL,)}
-        assert len(outcome.unmet) == len(orders)
+        assert set(unmet_of(outcome).values()) <= {(LimitName.MODEL,)}
+        assert len(unmet_of(outcome)) == len(orders)
 
 
 def test_orders_of_several_models_take_the_one_that_leaves_most() -> None:
@@ -292,4 +295,4 @@ def test_a_models_own_limit_price_holds_where_another_model_may_cost_more() -> N
     order = demand("1", 5, models={MODEL: 10, OTHER: 6})
     outcome = clear(snapshot(offers, [order]))
     assert [(fill.offer, fill.lots) for fill in outcome.fills] == [(offers[0].id, 2)]
-    assert outcome.unmet == {order.id: (LimitName.CAPACITY,)}
+    assert unmet_of(outcome) == {order.id: (LimitName.CAPACITY,)}

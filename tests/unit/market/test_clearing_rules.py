@@ -4,16 +4,19 @@ from collections import Counter
 from collections.abc import Iterable
 from fractions import Fraction
 
+import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from swatow_market.exchange.book import BookOffer, BookOrder, Path
 from swatow_market.exchange.clearing import Outcome, clear
-from swatow_market.exchange.clearing.fills import share
+from swatow_market.exchange.clearing.fills import row_hash, share
+from swatow_market.exchange.network_map import Path
+from swatow_market.exchange.offers import BookOffer
+from swatow_market.exchange.orders import BookOrder
 from swatow_protocol.messages import Attributes, Limits, PaymentTerms
 from swatow_protocol.messages.answers import LimitName
-from tests.support.market_books import MODEL, OTHER, SALT, demand, snapshot, supply
+from tests.support.market_books import MODEL, OTHER, SALT, demand, snapshot, supply, unmet_of
 from tests.support.samples import digest
 
 
@@ -23,6 +26,15 @@ def lots_of(outcome: Outcome, orders: Iterable[BookOrder]) -> list[int]:
     for fill in outcome.fills:
         lots[fill.order] += fill.lots
     return [lots[order.id] for order in orders]
+
+
+def shared(orders: list[BookOrder], lots: int, salt: bytes) -> dict[bytes, int]:
+    """Share lots among orders of one price level; return order id -> lots."""
+    hashes = [row_hash(order.id, 0, salt) for order in orders]
+    wanted = np.array([order.lots for order in orders], np.int64)
+    carried = np.array([order.carried for order in orders], np.bool_)
+    shares = share(wanted, carried, hashes, lots).tolist()
+    return dict(zip([order.id for order in orders], shares, strict=True))
 
 
 class TestTies:
@@ -91,7 +103,7 @@ class TestTies:
             for number, (lots, each) in enumerate(zip(quantities, carried, strict=False))
         ]
         lots = int(sum(quantities) * fraction)
-        shares = share(orders, lots, salt)
+        shares = shared(orders, lots, salt)
         assert sum(shares.values()) == lots
         for waited in (True, False):
             group = [order for order in orders if order.carried is waited]
@@ -117,8 +129,8 @@ class TestTies:
         rest = [demand(f"other {number}", each, 8) for number, each in enumerate(others)]
         whole = demand("whole", lots, 8)
         halves = [demand("left", first, 8), demand("right", lots - first, 8)]
-        one = share([whole, *rest], supplied, SALT)
-        two = share([*halves, *rest], supplied, SALT)
+        one = shared([whole, *rest], supplied, SALT)
+        two = shared([*halves, *rest], supplied, SALT)
         assert two[halves[0].id] + two[halves[1].id] <= one[whole.id] + 1
 
     def test_splitting_an_order_changes_no_price(self) -> None:
@@ -144,7 +156,7 @@ class TestAllOrNone:
         outcome = clear(snapshot([supply("a", (3, 3))], [order]))
         assert outcome.fills == ()
         assert outcome.passed_over == (order.id,)
-        assert outcome.unmet == {order.id: (LimitName.CAPACITY,)}
+        assert unmet_of(outcome) == {order.id: (LimitName.CAPACITY,)}
 
     def test_does_not_take_lots_at_a_loss_to_be_whole(self) -> None:
         """The last 2 lots cost more than they are worth, though the whole would still be worth
@@ -195,7 +207,7 @@ class TestAllOrNone:
         order = demand("1", 6, 2, all_or_none=True)
         outcome = clear(snapshot([supply("a", (9, 9))], [order]))
         assert outcome.passed_over == ()
-        assert outcome.unmet == {order.id: (LimitName.PRICE,)}
+        assert unmet_of(outcome) == {order.id: (LimitName.PRICE,)}
 
     def test_does_not_hold_up_the_price_of_the_others(self) -> None:
         """Prices are those of the round without it: 3, with lots to spare, and not its limit."""
@@ -243,27 +255,27 @@ class TestUnmet:
         """There are lots enough for it at 8, so its limit is what keeps it from them."""
         order = demand("1", 4, limit)
         outcome = clear(snapshot([supply("a", (8, 9))], [order]))
-        assert outcome.unmet == {order.id: (LimitName.PRICE,)}
+        assert unmet_of(outcome) == {order.id: (LimitName.PRICE,)}
 
     def test_capacity(self) -> None:
         order = demand("1", 4, 8)
         outcome = clear(snapshot([supply("a", (3, 1))], [order]))
-        assert outcome.unmet == {order.id: (LimitName.CAPACITY,)}
+        assert unmet_of(outcome) == {order.id: (LimitName.CAPACITY,)}
 
     def test_capacity_where_every_lot_is_out(self) -> None:
         order = demand("1", 4, 8)
         outcome = clear(snapshot([supply("a", (3, 1), out=1)], [order]))
-        assert outcome.unmet == {order.id: (LimitName.CAPACITY,)}
+        assert unmet_of(outcome) == {order.id: (LimitName.CAPACITY,)}
 
     @pytest.mark.parametrize("offers", [[], [supply("a", (3, 9), model=OTHER)]])
     def test_model(self, offers: list[BookOffer]) -> None:
         order = demand("1", 4, 8)
-        assert clear(snapshot(offers, [order])).unmet == {order.id: (LimitName.MODEL,)}
+        assert unmet_of(clear(snapshot(offers, [order]))) == {order.id: (LimitName.MODEL,)}
 
     def test_one_limit(self) -> None:
         order = demand("1", 4, 8, limits=Limits(vendors=("nvidia",)))
         outcome = clear(snapshot([supply("a", (3, 9))], [order]))
-        assert outcome.unmet == {order.id: (LimitName.VENDORS,)}
+        assert unmet_of(outcome) == {order.id: (LimitName.VENDORS,)}
 
     def test_the_offers_that_came_nearest_speak(self) -> None:
         """One offer fails two limits, another only one of them, a third another one."""
@@ -273,18 +285,18 @@ class TestUnmet:
             supply("vendor", (3, 9), rate=500, attributes=NOTHING_STATED),
             supply("rate", (3, 9), rate=499),
         ]
-        unmet = clear(snapshot(offers[:2], [order])).unmet
+        unmet = unmet_of(clear(snapshot(offers[:2], [order])))
         assert unmet == {order.id: (LimitName.VENDORS,)}
-        unmet = clear(snapshot(offers, [order])).unmet
+        unmet = unmet_of(clear(snapshot(offers, [order])))
         assert unmet == {order.id: (LimitName.RATE, LimitName.VENDORS)}
 
     def test_offers_of_the_wanted_model_speak_before_those_of_others(self) -> None:
         order = demand("1", 4, 8, rate=500, payment=SLOW)
         offers = [supply("a", (3, 9)), supply("b", (3, 9), model=OTHER)]
-        unmet = clear(snapshot(offers, [order])).unmet
+        unmet = unmet_of(clear(snapshot(offers, [order])))
         assert unmet == {order.id: (LimitName.RATE, LimitName.PAYMENT)}
 
     def test_filled_orders_are_told_nothing(self) -> None:
         orders = [demand("1", 4, 8), demand("2", 4, 2)]
         outcome = clear(snapshot([supply("a", (3, 9))], orders))
-        assert list(outcome.unmet) == [orders[1].id]
+        assert list(unmet_of(outcome)) == [orders[1].id]

@@ -7,8 +7,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from swatow_market.exchange.book import BookOffer, BookOrder, NetworkMap, Path
 from swatow_market.exchange.eligibility import agreed_payment, failed_limits, price_limit
+from swatow_market.exchange.network_map import NetworkMap, Path
+from swatow_market.exchange.offers import BookOffer
+from swatow_market.exchange.orders import BookOrder
 from swatow_protocol.messages import (
     Attributes,
     DataClass,

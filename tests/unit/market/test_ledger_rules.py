@@ -7,7 +7,7 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from swatow_market.ledger.rules import NOTHING, Split, award_hold, order_hold, settle
+from swatow_market.ledger.rules import NOTHING, Split, award_hold, settle
 from swatow_protocol import limits
 from swatow_protocol.messages import Award
 from tests.support import samples
@@ -136,8 +136,9 @@ def test_a_redemption_that_goes_down_is_a_fault_of_the_caller() -> None:
 
 
 def test_holds_are_quantity_times_price_and_fit_63_bits_at_the_bounds() -> None:
-    assert order_hold(7, 80_000) == 560_000
-    assert order_hold(limits.LOTS_MAX, limits.PRICE_MAX) <= limits.MONEY_MAX
+    assert award_hold(samples.award(lots=7, price=80_000)) == 560_000
+    most = samples.award(lots=limits.LOTS_MAX, price=limits.PRICE_MAX)
+    assert award_hold(most) <= limits.MONEY_MAX
 
 
 def test_every_way_of_taking_three_steps_adds_up() -> None:

@@ -1,37 +1,46 @@
 """Batches on a market without a network: many orders under one signature, all or none of them."""
 
 from hashlib import blake2b
+from pathlib import Path
 
-from swatow_market.exchange.admission import ACCEPTED, row_id
+from swatow_market.exchange.admission import ACCEPTED
 from swatow_protocol import codec, limits
+from swatow_protocol.envelope import order_in_batch
 from swatow_protocol.identity import Identity
 from swatow_protocol.messages import Attributes
 from swatow_protocol.messages.answers import AdmissionReason, LimitName, OrderEvents, OrderState
-from tests.support.market_world import UNIT, World
-from tests.support.samples import BUYER
+from tests.support.market_world import UNIT, World, lots_of, open_world
+from tests.support.samples import BUYER, STRANGER
 
 
-async def test_a_thousand_orders_are_taken_in_cleared_and_told(world: World) -> None:
-    """Forty of them can pay; each of the thousand is told what the round did to it."""
+async def test_a_thousand_rows_are_taken_in_cleared_and_told(world: World) -> None:
+    """Forty of them can pay; their order is told what it got, and why not more."""
     await world.deposit(UNIT)
     await world.supply((80_000, 60), (90_000, 1_000))
-    signed = world.batch([(0, 1 + row % 7, 100_000 if row < 40 else 9) for row in range(1_000)])
-    rows = [row_id(signed.id, row) for row in range(1_000)]
+    rows = [(row % 2, 1 + row % 7, 100_000 if row < 40 else 9) for row in range(1_000)]
+    signed = world.batch(rows, terms=(world.terms(), world.terms(life_s=9)))
+    orders = [order_in_batch(signed.id, number) for number in range(2)]
     placed = await world.send(signed)
     assert {event.verdict for event in placed.events} == {ACCEPTED}
-    assert [event.order for event in placed.events] == rows
-    dear = sum(1 + row % 7 for row in range(40))
-    cheap = sum(1 + row % 7 for row in range(40, 1_000))
+    assert [event.order for event in placed.events] == orders
+    dear = sum(lots for _, lots, price in rows if price > 9)
+    cheap = sum(lots for _, lots, price in rows if price == 9)
     assert await world.money(BUYER) == (
         UNIT - dear * 100_000 - cheap * 9,
         dear * 100_000 + cheap * 9,
     )
     await world.round()
     news = {event.order: event for event in await placed.next()}
-    assert set(news) == set(rows)
-    assert {news[row].state for row in rows[:40]} == {OrderState.FILLED}
-    assert {news[row].unmet for row in rows[40:]} == {(LimitName.PRICE,)}
+    assert set(news) == set(orders)
+    for number, order in enumerate(orders):
+        left = sum(lots for term, lots, price in rows if term == number and price == 9)
+        assert (news[order].state, news[order].lots_open) == (OrderState.OPEN, left)
+        assert news[order].unmet == (LimitName.PRICE,)
+    assert lots_of(placed.awards) == dear
+    assert {award.message.order for award in placed.awards} == set(orders)
+    assert len(placed.awards) == 2, "one for each order and node, and not one for each row"
     assert (await world.money(BUYER))[1] == dear * 90_000 + cheap * 9
+    await world.check_books()
 
 
 async def test_news_of_a_batch_fits_the_messages_that_carry_it(world: World) -> None:
@@ -41,7 +50,9 @@ async def test_news_of_a_batch_fits_the_messages_that_carry_it(world: World) -> 
     stated = Attributes(features=names, corridors=names)
     await world.deposit(UNIT)
     await world.supply((80_000, 1_000_000), attributes=stated)
-    stream = world.market.place_orders(world.batch([(0, 1, 100_000)] * 100).envelope)
+    terms = tuple(world.terms(life_s=1 + number) for number in range(100))
+    signed = world.batch([(number, 1, 100_000) for number in range(100)], terms=terms)
+    stream = world.market.place_orders(signed.envelope)
     sizes = [len(codec.encode(await anext(stream)))]
     await world.round()
     sizes += [len(codec.encode(events)) async for events in stream]
@@ -108,22 +119,54 @@ async def test_sent_twice_it_is_placed_once(world: World) -> None:
     assert await world.money(BUYER) == (UNIT - 600_000, 600_000)
 
 
-async def test_rows_end_one_by_one_and_the_stream_with_the_last(world: World) -> None:
+async def test_orders_end_one_by_one_and_the_stream_with_the_last(world: World) -> None:
     await world.deposit(UNIT)
-    placed = await world.send(world.batch([(0, 2, 100_000), (0, 2, 90_000), (0, 2, 1)]))
+    terms = tuple(world.terms(rate=rate) for rate in (None, 1, 2))
+    rows = [(0, 2, 100_000), (1, 2, 90_000), (2, 2, 1)]
+    placed = await world.send(world.batch(rows, terms=terms))
     await world.supply((80_000, 3))
     await world.round()
     states = {event.order: event.state for event in await placed.next()}
-    rows = [row_id(placed.id, row) for row in range(3)]
-    assert [states[row] for row in rows] == [
+    orders = [order_in_batch(placed.id, number) for number in range(3)]
+    assert [states[order] for order in orders] == [
         OrderState.FILLED,
         OrderState.OPEN,
         OrderState.OPEN,
     ]
-    await world.cancel(rows[1])
+    await world.cancel(orders[1])
     (event,) = await placed.next()
-    assert (event.order, event.state) == (rows[1], OrderState.CANCELLED)
+    assert (event.order, event.state) == (orders[1], OrderState.CANCELLED)
     world.clock.advance(10)
     await world.round()
     (event,) = await placed.rest()
-    assert (event.order, event.state) == (rows[2], OrderState.EXPIRED)
+    assert (event.order, event.state) == (orders[2], OrderState.EXPIRED)
+    assert (await world.money(BUYER))[1] == 3 * 90_000, "what the awards hold, and no more"
+
+
+async def test_rows_are_filled_round_by_round_and_survive_a_restart(empty_home: Path) -> None:
+    """The dearest first; what is held is always what is open at its own limit price."""
+    world = await open_world(empty_home)
+    await world.deposit(UNIT)
+    placed = await world.send(world.batch([(0, 4, 90_000), (0, 5, 100_000), (0, 6, 70_000)]))
+    await world.supply((60_000, 7))
+    await world.round()
+    assert lots_of(placed.awards) == 0
+    await placed.next()
+    assert lots_of(placed.awards) == 7
+    spent = sum(award.message.lots * award.message.price for award in placed.awards)
+    assert (await world.money(BUYER))[1] == spent + 2 * 90_000 + 6 * 70_000
+    await world.close()
+    world = await open_world(empty_home, world.clock)
+    try:
+        (order,) = world.market.state.book.orders()
+        assert order.curve is not None
+        assert order.curve.lots.tolist() == [2, 0, 6]
+        again = await world.send(placed.signed)
+        await world.supply((60_000, 100), node=STRANGER)
+        await world.round()
+        await again.rest()
+        assert lots_of(again.awards) == 15
+        assert world.rows("SELECT state, lots_open FROM orders") == [("filled", 0)]
+        await world.check_books()
+    finally:
+        await world.close()

@@ -1,6 +1,7 @@
 """One leader writes at a time, and whoever leads next goes on where the last one stopped."""
 
 import asyncio
+import dataclasses
 import gc
 import warnings
 from collections.abc import AsyncIterator
@@ -82,7 +83,7 @@ class TestFencing:
             reason, detail = await stale.refused(stale.order(5, 100_000))
             assert reason is AdmissionReason.NOT_LEADING
             assert "another process leads" in detail
-            assert stale.market.state.book.orders_of(BUYER.key) == 0
+            assert stale.market.state.book.rows_of(BUYER.key) == 0
             assert await leader.money(BUYER) == (UNIT, 0)
         finally:
             await leader.close()
@@ -127,7 +128,7 @@ class TestFencing:
         await stale.place(5, 100_000)
         other = await open_world(stale.home, stale.clock, shard="other")
         try:
-            assert other.market.state.book.orders() == []
+            assert other.market.state.book.orders_count() == 0
             verdict = await other.cancel(*[order.id for order in stale.market.state.book.orders()])
             assert verdict.reason is AdmissionReason.NOT_YOURS
         finally:
@@ -149,10 +150,10 @@ class TestLoop:
         world = await open_world(empty_home, round_ms=200)
         try:
             await world.deposit(UNIT)
-            placed = await world.place(1, 100)
             stop = asyncio.Event()
             running = asyncio.create_task(world.market.rounds.run(stop))
             for _ in range(2):
+                placed = await world.place(1, 100)
                 (event,) = await placed.next()
                 assert event.state is OrderState.OPEN
             stop.set()
@@ -204,18 +205,15 @@ class TestRestart:
         await before.place(5, 100_000)
         await before.send(before.batch([(0, 3, 70_000), (0, 4, 60_000)]))
         await before.round()
-        late = await before.place(1, 50_000)
-        expected = before.market.state.book.orders()
+        await before.place(1, 50_000)
+        expected = list(before.market.state.book.orders())
         await before.close()
 
         after = await open_world(empty_home, before.clock)
         try:
-            found = after.market.state.book.orders()
-            assert found == expected
-            carried = {order.id: order.carried for order in found}
-            assert carried.pop(late.id) is False
-            assert set(carried.values()) == {True}
-            assert sorted(order.lots for order in found) == [1, 3, 3, 4]
+            found = list(after.market.state.book.orders())
+            assert found == [dataclasses.replace(order, carried=True) for order in expected]
+            assert sorted(order.lots for order in found) == [1, 3, 7]
         finally:
             await after.close()
 

@@ -13,7 +13,7 @@ from swatow_protocol.messages import Limits
 from swatow_protocol.messages.answers import AdmissionReason, Decision, LimitName, OrderState
 from tests.support import samples
 from tests.support.market_world import UNIT, World, open_world
-from tests.support.samples import BUYER, NOW_US, STRANGER, digest
+from tests.support.samples import BUYER, NODE, NOW_US, STRANGER, digest
 
 
 class TestFunds:
@@ -23,7 +23,7 @@ class TestFunds:
         assert reason is AdmissionReason.INSUFFICIENT_FUNDS
         assert detail == "needed 0.0005, free 0.000499999 USD"
         assert await world.money(BUYER) == (499_999, 0)
-        assert world.market.state.book.orders() == []
+        assert world.market.state.book.orders_count() == 0
 
     async def test_a_buyer_without_an_account_has_nothing(self, world: World) -> None:
         reason, detail = await world.refused(world.order(5, 100_000, buyer=STRANGER))
@@ -50,8 +50,8 @@ class TestFunds:
     async def test_amounts_beyond_all_money_are_insufficient_funds_too(self, world: World) -> None:
         """Ten orders at the bounds of lots and price need more than 63 bits of nanos."""
         await world.deposit(UNIT)
-        rows = [(0, limits.LOTS_MAX, limits.PRICE_MAX)] * 10
-        reason, _ = await world.refused(world.batch(rows))
+        rows = [(number, limits.LOTS_MAX, limits.PRICE_MAX) for number in range(10)]
+        reason, _ = await world.refused(world.batch(rows, terms=(world.terms(),) * 10))
         assert reason is AdmissionReason.INSUFFICIENT_FUNDS
 
 
@@ -291,7 +291,7 @@ class TestExpiry:
 
 
 class TestRounds:
-    """A round takes a bounded number of orders: what that must not mean for the others."""
+    """A round makes a bounded number of awards: what that must not mean for orders."""
 
     @pytest.mark.parametrize(
         ("price", "limits"),
@@ -304,7 +304,7 @@ class TestRounds:
         self, world: World, monkeypatch: pytest.MonkeyPatch, price: int, limits: Limits
     ) -> None:
         """They cost their buyer nothing, or next to nothing, for as long as they wait."""
-        monkeypatch.setattr(rounds, "ROUND_ORDERS_MAX", 3)
+        monkeypatch.setattr(rounds, "ROUND_AWARDS_MAX", 3)
         await world.deposit(UNIT)
         await world.supply((80_000, 60))
         for _ in range(3):
@@ -318,13 +318,13 @@ class TestRounds:
     async def test_of_orders_beyond_the_bound_those_that_waited_go_first(
         self, world: World, monkeypatch: pytest.MonkeyPatch
     ) -> None:
-        monkeypatch.setattr(rounds, "ROUND_ORDERS_MAX", 2)
+        monkeypatch.setattr(rounds, "ROUND_AWARDS_MAX", 2)
         await world.deposit(UNIT)
         waited = [await world.place(1, 100_000) for _ in range(2)]
         await world.round()
         for _ in range(6):
             await world.place(1, 100_000)
-        await world.supply((80_000, 2))
+        await world.supply((80_000, 60))
         await world.round()
         filled = world.rows("SELECT id FROM orders WHERE state = 'filled'")
         assert {order for (order,) in filled} == {placed.id for placed in waited}
@@ -332,7 +332,7 @@ class TestRounds:
     async def test_orders_beyond_the_bound_wait_for_the_next_round(
         self, world: World, monkeypatch: pytest.MonkeyPatch
     ) -> None:
-        monkeypatch.setattr(rounds, "ROUND_ORDERS_MAX", 2)
+        monkeypatch.setattr(rounds, "ROUND_AWARDS_MAX", 2)
         await world.deposit(UNIT)
         await world.supply((80_000, 60))
         for _ in range(5):
@@ -343,6 +343,18 @@ class TestRounds:
             query = "SELECT COUNT(*) FROM orders WHERE state = 'filled'"
             filled.append(world.rows(query)[0][0])
         assert filled == [2, 4, 5]
+        await world.check_books()
+
+    async def test_one_order_with_more_awards_than_the_bound_is_filled_all_the_same(
+        self, world: World, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr(rounds, "ROUND_AWARDS_MAX", 2)
+        await world.deposit(UNIT)
+        for node in (NODE, STRANGER, BUYER):
+            await world.supply((80_000, 1), node=node)
+        await world.place(3, 100_000)
+        await world.round()
+        assert world.rows("SELECT COUNT(*) FROM awards") == [(3,)]
 
 
 async def test_an_order_is_kept_as_signed_evidence(world: World) -> None:

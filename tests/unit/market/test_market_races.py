@@ -115,7 +115,7 @@ async def test_an_order_that_cannot_be_written_is_expected_no_more(
         broken.setattr(store, "add_orders", fail)
         with pytest.raises(OperationalError):
             await world.place(5, 100_000)
-    assert world.market.state.book.orders_of(BUYER.key) == 0
+    assert world.market.state.book.rows_of(BUYER.key) == 0
     assert await world.money(BUYER) == (UNIT, 0)
 
 
@@ -164,4 +164,4 @@ async def test_rounds_orders_cancellations_and_redemptions_at_once_keep_the_book
     assert states <= {"filled", "cancelled"}
     query = "SELECT COUNT(*) FROM awards JOIN orders ON orders.id = awards.order_id WHERE state = ?"
     assert world.rows(query, "cancelled") == [(0,)]
-    assert world.market.state.book.orders() == []
+    assert world.market.state.book.orders_count() == 0

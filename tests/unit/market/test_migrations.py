@@ -83,6 +83,7 @@ def expected(tmp_path: Path) -> dict[str, dict[str, Any]]:
     return found
 
 
+HEAD = "0002"
 PARTS = ("columns", "key", "foreign", "unique", "checks", "indexes")
 
 
@@ -130,7 +131,7 @@ class TestWays:
         migrations.upgrade(connection)
         assert described(connection) == first
         version = connection.exec_driver_sql(f"SELECT * FROM {ALEMBIC}").all()
-        assert version == [("0001",)]
+        assert version == [(HEAD,)]
 
     async def test_what_is_in_the_tables_stays_when_the_market_starts_again(
         self, database: Database
@@ -151,6 +152,6 @@ class TestWays:
         await asyncio.gather(*[database.upgrade() for database in databases])
         async with databases[0].reading() as connection:
             rows = (await connection.exec_driver_sql(f"SELECT * FROM {ALEMBIC}")).all()
-        assert rows == [("0001",)]
+        assert rows == [(HEAD,)]
         for database in databases:
             await database.close()

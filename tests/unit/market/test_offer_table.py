@@ -8,13 +8,14 @@ from typing import Any
 import msgspec
 import numpy as np
 import pytest
-from hypothesis import example, given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
-from swatow_market.exchange.book import BookOffer, BookOrder, NetworkMap, Path
-from swatow_market.exchange.choice import by_price, choose_orders
 from swatow_market.exchange.eligibility import failed_limits, price_limit
+from swatow_market.exchange.network_map import NetworkMap, Path
 from swatow_market.exchange.offer_table import OfferTable, Row, signature
+from swatow_market.exchange.offers import BookOffer
+from swatow_market.exchange.orders import BookOrder
 from swatow_protocol.messages import (
     Attributes,
     DataClass,
@@ -273,31 +274,6 @@ class TestSignature:
         assert of(("a", 5), ("b", 3)) != of(("a", 3), ("b", 5))
         assert of(("a", 5)) == of(("a", 6)) != of(("b", 5))
         assert of(("a", 5), ("a", 3)) == of(("a", 8)) != of(("a", 3), ("a", 5))
-
-
-class TestChoice:
-    @settings(max_examples=50)
-    @given(
-        entries=st.lists(offers(), max_size=3),
-        terms=st.lists(orders(), max_size=5),
-        most=st.integers(0, 5),
-        map_=MAPS,
-    )
-    @example(entries=[], terms=[samples.terms()], most=0, map_=NetworkMap())
-    def test_those_that_can_be_served_go_first_and_among_them_those_that_pay_most(
-        self, entries: list[BookOffer], terms: list[OrderTerms], most: int, map_: NetworkMap
-    ) -> None:
-        entries = [replace(entry, id=digest(f"{n}")) for n, entry in enumerate(entries)]
-        book = market_books.snapshot(
-            orders=[order_of(each, f"order {n}") for n, each in enumerate(terms)]
-        )
-        frozen = replace(book, offers=tuple(entries), models=MODELS, network_map=map_)
-        ranked = sorted(
-            frozen.orders,
-            key=lambda order: (not by_the_rule(order.terms, entries, map_), by_price(order)),
-        )
-        chosen = choose_orders(frozen, most)
-        assert chosen == tuple(sorted(ranked[:most], key=lambda order: order.id))
 
 
 def test_steps_and_prices_of_offers_are_no_matter_of_eligibility() -> None:

@@ -1,5 +1,6 @@
 """Queries on orders, awards and rounds, each on a database of its own."""
 
+import dataclasses
 from typing import Any
 
 import pytest
@@ -11,7 +12,7 @@ from swatow_market.ledger.database import Database
 from swatow_market.service import store
 from swatow_protocol.messages.answers import OrderEvent, OrderState
 from tests.support import samples
-from tests.support.market_books import MODEL, OTHER, demand
+from tests.support.market_books import MODEL, OTHER, curved, demand
 from tests.support.samples import BUYER, NODE, NOW_US, SECOND, STRANGER, digest
 
 MESSAGE = digest("message")
@@ -114,7 +115,20 @@ class TestOrders:
             await with_message(connection)
             await store.add_orders(connection, "main", MESSAGE, entries)
             found = await store.open_orders(connection, "main")
-        assert sorted(found, key=lambda each: each.id) == sorted(entries, key=lambda each: each.id)
+        expected = sorted(entries, key=lambda each: each.id)
+        assert sorted(found, key=lambda each: each.id) == [
+            dataclasses.replace(each, carried=True) for each in expected
+        ]
+
+    async def test_what_is_open_of_a_curve_comes_back(self, stored: Database) -> None:
+        order = curved("curved", (5, 8), (0, 9), (2, 7))
+        async with stored.writing() as connection:
+            await store.add_orders(connection, "other", MESSAGE, [order, demand("plain", 1, 2)])
+            left = curved("curved", (1, 8), (0, 9), (2, 7))
+            await store.update_curves(connection, [left, demand("plain", 1, 2)])
+            found = {each.id: each for each in await store.open_orders(connection, "other")}
+        assert found[order.id].curve == left.curve
+        assert found[demand("plain", 1, 2).id].curve is None
 
     async def test_what_is_left_of_them_is_carried(self, stored: Database) -> None:
         order = demand("1", 5, 8)

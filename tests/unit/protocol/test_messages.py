@@ -3,7 +3,6 @@
 import importlib
 import pkgutil
 import re
-import struct
 from collections.abc import Iterator
 from typing import Any
 
@@ -26,13 +25,12 @@ from swatow_protocol.messages import (
     Limits,
     Message,
     Offer,
-    OrderBatch,
     OrderTerms,
     PaymentTerms,
     Promises,
     Usage,
 )
-from swatow_protocol.messages.order import pack_columns, row_number, unpack_columns
+from swatow_protocol.messages.order import pack_columns
 from tests.support import samples
 
 
@@ -196,13 +194,6 @@ rows = st.lists(
 
 
 @given(rows)
-def test_rows_survive_as_columns(table: list[tuple[int, int, int]]) -> None:
-    batch = samples.order_batch(table)
-    assert unpack_columns(batch) == table
-    assert unpack_columns(codec.decode(OrderBatch, codec.encode(batch))) == table
-
-
-@given(rows)
 def test_columns_are_little_endian_and_of_fixed_width(table: list[tuple[int, int, int]]) -> None:
     terms, lots, prices = pack_columns(table)
     for number, (term, quantity, price) in enumerate(table):
@@ -211,18 +202,3 @@ def test_columns_are_little_endian_and_of_fixed_width(table: list[tuple[int, int
         piece = prices[8 * number : 8 * number + 8]
         assert int.from_bytes(piece, "little", signed=True) == price
     assert (len(terms), len(lots), len(prices)) == tuple(len(table) * n for n in (2, 4, 8))
-
-
-@pytest.mark.parametrize("column", ["term_column", "lots_column", "price_column"])
-@pytest.mark.parametrize("change", [1, -1, 8, -8])
-def test_columns_of_unequal_length_are_refused_by_name(column: str, change: int) -> None:
-    batch = samples.order_batch([(0, 1, 1)] * 10)
-    whole: bytes = getattr(batch, column)
-    other = whole + bytes(change) if change > 0 else whole[:change]
-    with pytest.raises(ValueError, match=r"\w+_column"):
-        unpack_columns(msgspec.structs.replace(batch, **{column: other}))
-
-
-def test_a_row_is_numbered_in_four_bytes() -> None:
-    numbers = [row_number(row) for row in (0, 1, 255, 256, limits.BATCH_ORDERS_MAX - 1)]
-    assert [struct.unpack("<I", number)[0] for number in numbers] == [0, 1, 255, 256, 99_999]

@@ -2,7 +2,6 @@
 
 import numpy as np
 
-from swatow_market.exchange.book import Snapshot
 from swatow_market.exchange.certificate.merkle import Head, Tree
 from swatow_market.exchange.certificate.record import (
     Record,
@@ -16,15 +15,17 @@ from swatow_market.exchange.clearing.price_ranges import middle
 from swatow_market.exchange.clearing.problem import Ints, Problem, Solution
 
 
-def publish_round(number: Round, snapshot: Snapshot, outcome: Outcome) -> Record:
+def publish_round(number: Round, outcome: Outcome) -> Record:
     """Return the record of a round that was cleared.
 
     A leaf of the tree of offers is the offer's id and the lots of it that awards held before the
     round, a leaf of the tree of orders the order's id and its lots that were open: 32 bytes and
     8, big-endian. Both lists are in the order of the ids.
     """
-    offers = Tree([_leaf(entry.id, entry.lots_out) for entry in snapshot.offers])
-    orders = Tree([_leaf(order.id, order.lots) for order in snapshot.orders])
+    offers = Tree([_leaf(entry.id, entry.lots_out) for entry in outcome.snapshot.offers])
+    lots = outcome.orders.totals(outcome.orders.lots).tolist()
+    entries = zip(outcome.orders.entries, lots, strict=True)
+    orders = Tree([_leaf(entry.id, each) for entry, each in entries])
     return publish(
         round_=number,
         offers=offers.head,

@@ -7,10 +7,11 @@ a buyer pays the cheapest eligible delivered price, node price plus path charge.
 is a min-cost flow and its dual (docs/market.md). A snapshot is `compiled` to arrays, a `problem`;
 `components` that nothing joins are solved apart; `simplex` finds the optimal flow, `price_ranges`
 the prices that support it, `optimum` is the three together; `fills` shares a marginal price level
-among its orders, and `solve` is the whole round.
+among its orders, `reasons` tells the others why, and `solve` is the whole round.
 """
 
-from swatow_market.exchange.clearing.outcome import Fill, Outcome
+from swatow_market.exchange.clearing.outcome import Fill, Outcome, Unmet
+from swatow_market.exchange.clearing.reasons import limits_unmet
 from swatow_market.exchange.clearing.solve import clear, prepare
 
-__all__ = ["Fill", "Outcome", "clear", "prepare"]
+__all__ = ["Fill", "Outcome", "Unmet", "clear", "limits_unmet", "prepare"]

@@ -4,9 +4,11 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from swatow_market.exchange.book import BookOffer, Snapshot
+from swatow_market.exchange.book import Snapshot
 from swatow_market.exchange.clearing.problem import Ints, Problem
-from swatow_market.exchange.offer_table import Bools, OfferTable, Row, Signature, signature
+from swatow_market.exchange.offer_table import Bools, OfferTable, Row
+from swatow_market.exchange.offers import BookOffer
+from swatow_market.exchange.orders import joined, starts
 
 NOWHERE = -1
 """The segment of an order that no offer may serve, and the step of one that is left out."""
@@ -14,14 +16,18 @@ NOWHERE = -1
 
 @dataclass(frozen=True, slots=True)
 class Compiled:
-    """n orders in S segments, E arcs to N offers with K supply steps."""
+    """n orders of r rows in S segments, E arcs to N offers with K supply steps."""
 
-    segment: Ints
+    order_segment: Ints
     """(n,) Segment of each order; NOWHERE where no offer may serve it."""
+    order: Ints
+    """(r,) Order of each row."""
+    segment: Ints
+    """(r,) Segment of each row."""
     price: Ints
-    """(n,) The most that an order pays for any of its models."""
+    """(r,) The most that a lot of it pays for any of its models."""
     lots: Ints
-    """(n,)"""
+    """(r,)"""
     arc_start: Ints
     """(S + 1,)"""
     arc_node: Ints
@@ -38,7 +44,7 @@ class Compiled:
     """(K,)"""
 
     def problem(self, taken: Bools) -> tuple[Problem, Ints]:
-        """Return the problem of the orders that are `taken` (n,), and each order's demand step."""
+        """Return the problem of the rows that are `taken` (r,), and each row's demand step."""
         numbers = np.flatnonzero(taken & (self.segment != NOWHERE))
         numbers = numbers[np.lexsort((-self.price[numbers], self.segment[numbers]))]
         segment, price = self.segment[numbers], self.price[numbers]
@@ -46,14 +52,14 @@ class Compiled:
         first[1:] = (np.diff(segment) != 0) | (np.diff(price) != 0)
         step = np.full(len(self.segment), NOWHERE)
         step[numbers] = np.cumsum(first) - 1
-        starts = np.flatnonzero(first)
+        steps = np.flatnonzero(first)
         problem = Problem(
             arc_start=self.arc_start,
             arc_node=self.arc_node,
             arc_cost=self.arc_cost,
-            demand_start=np.searchsorted(segment[starts], np.arange(len(self.arc_start))),
-            demand_price=price[starts],
-            demand_lots=np.add.reduceat(self.lots[numbers], starts) if len(starts) else starts,
+            demand_start=np.searchsorted(segment[steps], np.arange(len(self.arc_start))),
+            demand_price=price[steps],
+            demand_lots=np.add.reduceat(self.lots[numbers], steps) if len(steps) else steps,
             supply_start=self.supply_start,
             supply_price=self.supply_price,
             supply_lots=self.supply_lots,
@@ -74,29 +80,31 @@ class Compiled:
 def compile_round(snapshot: Snapshot) -> Compiled:
     """Put the orders of a snapshot into segments: equal rows are one, whatever their limits say."""
     table = OfferTable(snapshot.offers, snapshot.models, snapshot.network_map)
-    rows: dict[Signature, bytes] = {}
-    arcs: dict[bytes, Row] = {}
-    keys: list[bytes] = []
-    for order in snapshot.orders:
-        sign = signature(order.terms)
-        key = rows.get(sign)
-        if key is None:
-            row = table.row(order.terms)
-            key = rows[sign] = _key(row)
-            arcs[key] = row
-        keys.append(key)
-    names = sorted(key for key in arcs if key)  # the key of an empty row is empty
-    places = {key: place for place, key in enumerate(names)} | {b"": NOWHERE}
-    found = [arcs[key] for key in names]
+    orders = snapshot.orders
+    of_signature = np.full(len(orders.terms), NOWHERE)
+    rows: dict[bytes, Row] = {}
+    keys: list[tuple[int, bytes]] = []
+    for number in np.unique(orders.signature).tolist():
+        row = table.row(orders.terms[number])
+        if len(row.numbers):
+            keys.append((number, key := _key(row)))
+            rows[key] = row
+    places = {key: place for place, key in enumerate(sorted(rows))}
+    for number, key in keys:
+        of_signature[number] = places[key]
+    found = [rows[key] for key in places]
     supply_start, supply_price, supply_lots = _supply(snapshot.offers)
+    order, order_segment = orders.order, of_signature[orders.signature]
     return Compiled(
-        segment=np.array([places[key] for key in keys], np.int64),
-        price=np.array([order.limit_price for order in snapshot.orders], np.int64),
-        lots=np.array([order.lots for order in snapshot.orders], np.int64),
-        arc_start=_starts([len(row.numbers) for row in found]),
-        arc_node=_joined([row.numbers for row in found]),
-        arc_cost=_joined([row.costs for row in found]),
-        arc_charge=_joined([row.charges for row in found]),
+        order_segment=order_segment,
+        order=order,
+        segment=order_segment[order],
+        price=orders.price,
+        lots=orders.lots,
+        arc_start=starts([len(row.numbers) for row in found]),
+        arc_node=joined(row.numbers for row in found),
+        arc_cost=joined(row.costs for row in found),
+        arc_charge=joined(row.charges for row in found),
         supply_start=supply_start,
         supply_price=supply_price,
         supply_lots=supply_lots,
@@ -111,12 +119,4 @@ def _key(row: Row) -> bytes:
 def _supply(offers: tuple[BookOffer, ...]) -> tuple[Ints, Ints, Ints]:
     curves = [entry.steps_left() for entry in offers]
     steps = np.array([step for curve in curves for step in curve], np.int64).reshape(-1, 2)
-    return _starts([len(curve) for curve in curves]), steps[:, 0].copy(), steps[:, 1].copy()
-
-
-def _starts(sizes: list[int]) -> Ints:
-    return np.concatenate([[0], np.cumsum(sizes)]).astype(np.int64)
-
-
-def _joined(parts: list[Ints]) -> Ints:
-    return np.concatenate([*parts, np.zeros(0, np.int64)])
+    return starts([len(curve) for curve in curves]), steps[:, 0].copy(), steps[:, 1].copy()

@@ -1,10 +1,12 @@
 """What a round decides."""
 
+import enum
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
+from swatow_market.exchange.book import Snapshot
 from swatow_market.exchange.clearing.problem import Ints, Problem, Solution
-from swatow_protocol.messages.answers import LimitName
+from swatow_market.exchange.orders import OrderColumns
 
 
 @dataclass(frozen=True, slots=True)
@@ -18,6 +20,21 @@ class Fill:
     """Nanos a lot that the buyer pays: node price + path charge."""
     node_price: int
     path_charge: int
+    worth: int
+    """What the lots would cost if each cost its limit price, in nanos."""
+
+
+class Unmet(enum.IntEnum):
+    """What kept the open part of an order from being filled."""
+
+    NOTHING = 0
+    """No part is open."""
+    PRICE = 1
+    """Its limit price."""
+    CAPACITY = 2
+    """There were no lots left at a price within its limit."""
+    ELIGIBILITY = 3
+    """Other limits: no offer may serve it (`reasons.nearest_limits` names them)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,20 +45,31 @@ class Cleared:
     arc_charge: Ints
     """(E,) The path charge in the cost of each arc."""
     solution: Solution
+    order_segment: Ints
+    """(n,) Segment of each order; -1 for none."""
 
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
     """The result of one round, in an order that depends on the snapshot alone."""
 
+    snapshot: Snapshot = field(compare=False, repr=False)
+    """What was cleared; its n orders with their r rows are by id."""
+    filled: Ints = field(compare=False)
+    """(r,) Lots of each row."""
+    unmet: Ints = field(compare=False)
+    """(n,) Unmet of each order."""
     fills: tuple[Fill, ...]
     """By order id, then offer id."""
     node_prices: Mapping[bytes, int]
     """Offer id -> nanos a lot; offers without free lots have none."""
-    unmet: Mapping[bytes, tuple[LimitName, ...]]
-    """Order id -> why its open part was not filled; filled orders are absent."""
     passed_over: tuple[bytes, ...]
-    """All-or-none orders that were rejected although their limit would clear, by id."""
+    """Orders with all-or-none rows that were rejected although their limit would clear, by id."""
     welfare: int
     """What buyers would have paid at most, less what nodes asked and paths charge, in nanos."""
     cleared: Cleared = field(compare=False, repr=False)
+
+    @property
+    def orders(self) -> OrderColumns:
+        """The orders of the round, by id."""
+        return self.snapshot.orders
