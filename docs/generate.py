@@ -28,6 +28,7 @@ from swatow_protocol.messages import (
     fields,
     job,
     model,
+    network_map,
     offer,
     order,
     payment,
@@ -36,7 +37,7 @@ from swatow_protocol.messages import (
 from swatow_protocol.messages.base import Message
 
 PAGE = Path(__file__).parent / "protocol.md"
-MODULES = (model, offer, order, award, job, payment, service)
+MODULES = (model, network_map, offer, order, award, job, payment, service)
 
 
 def main() -> None:

@@ -30,7 +30,7 @@ COUNTERSIGN_DOMAIN = b"swatow/1/receipt-countersignature\0"
 class Envelope(Struct, frozen=True, array_like=True, forbid_unknown_fields=True):
     """Payload and signature, before anything is known of either."""
 
-    payload: Annotated[bytes, Meta(max_length=limits.BATCH_BYTES_MAX)]
+    payload: Annotated[bytes, Meta(max_length=limits.NETWORK_MAP_BYTES_MAX)]
     signature: Signature
 
 

@@ -18,6 +18,8 @@ BATCH_BYTES_MAX: Final = 4 << 20
 """One signed batch of orders; it travels in parts, each within FRAME_BYTES_MAX."""
 OFFER_LIST_BYTES_MAX: Final = 64 << 20
 """The list of a market's live offers; it travels in parts."""
+NETWORK_MAP_BYTES_MAX: Final = 16 << 20
+"""One signed network map; it travels in parts."""
 PART_BYTES: Final = 512 << 10
 """How much of a long body goes into one part."""
 REQUEST_BYTES_MAX: Final = 768 << 10
@@ -38,6 +40,12 @@ LIST_ITEMS_MAX: Final = 64
 BATCH_ORDERS_MAX: Final = 100_000
 BATCH_TERMS_MAX: Final = 1_024
 """Distinct sets of terms that the orders of one batch may share."""
+ZONES_MAX: Final = 4_096
+"""Zones of one network map."""
+PATHS_MAX: Final = 65_536
+"""Paths of one network map: all of those between 256 zones."""
+CORRIDORS_MAX: Final = 256
+"""Corridors of one network map."""
 JOBS_PER_STREAM_MAX: Final = 256
 """Unfinished jobs of one buyer at one node."""
 FRAMES_PER_MESSAGE_MAX: Final = 4_096

@@ -7,21 +7,26 @@ from swatow_protocol.identity import Identity
 from swatow_protocol.messages import (
     Attributes,
     Award,
+    Corridor,
     DataClass,
     Endpoint,
     FinishReason,
     JobOpen,
     Limits,
+    MapPath,
+    MapZone,
     MarketTerms,
     Message,
     Model,
     ModelLimit,
+    NetworkMap,
     Offer,
     Order,
     OrderBatch,
     OrderCancel,
     OrderTerms,
     PaymentTerms,
+    Position,
     PriceStep,
     Promises,
     Query,
@@ -240,6 +245,40 @@ def market_terms(**changes: Any) -> MarketTerms:
     return MarketTerms(**{**fields, **changes})
 
 
+def network_map(**changes: Any) -> NetworkMap:
+    """Return a map under which `offer()` meets `all_limits()`."""
+    fields: dict[str, Any] = {
+        **head(MARKET),
+        "zones": (
+            MapZone(
+                name="cn-gd-shantou",
+                country="cn",
+                position=Position(latitude=23_354_100, longitude=116_681_900),
+            ),
+            MapZone(name="cn-gz-guian", country="cn"),
+            MapZone(name="sg", country="sg", position=Position(latitude=-1, longitude=103_819_800)),
+        ),
+        "paths": (
+            MapPath(origin="sg", zone="cn-gd-shantou", round_trip_ms=62, charge=2_000),
+            MapPath(origin="sg", zone="cn-gz-guian"),
+        ),
+        "corridors": (
+            Corridor(
+                name="open-seas", data_origin="sg", zones=("cn",), data_class=DataClass.PUBLIC
+            ),
+            Corridor(
+                name="shantou-2026",
+                data_origin="sg",
+                zones=("cn-gd", "cn-gz-guian"),
+                data_class=DataClass.PERSONAL,
+                retention=Retention.DAY,
+                attestation="sev-snp",
+            ),
+        ),
+    }
+    return NetworkMap(**{**fields, **changes})
+
+
 def job_open(**changes: Any) -> JobOpen:
     """Return an opening of job 1."""
     fields: dict[str, Any] = {
@@ -342,6 +381,7 @@ def one_of_each() -> list[tuple[Message, Identity]]:
     return [
         (model(), MARKET),
         (market_terms(), MARKET),
+        (network_map(), MARKET),
         (endpoint(), NODE),
         (offer(), NODE),
         (order(), BUYER),

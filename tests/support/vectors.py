@@ -54,6 +54,7 @@ Vector = dict[str, Any]
 DESCRIPTIONS = {
     "model": "A model with a public tokenizer and no public chat template, for two services.",
     "market_terms": "Terms of a market that takes one hundredth.",
+    "network_map": "Three zones, two paths and two corridors; what may be left out is, once.",
     "endpoint": "A node's endpoint with a sealing key and one address.",
     "offer": "An offer in two price steps, with every promise and attribute stated.",
     "order": "An order for one of two models, with every hard limit set.",

@@ -18,6 +18,13 @@ from swatow_protocol.messages.job import (
     Release,
 )
 from swatow_protocol.messages.model import Model
+from swatow_protocol.messages.network_map import (
+    Corridor,
+    MapPath,
+    MapZone,
+    NetworkMap,
+    Position,
+)
 from swatow_protocol.messages.offer import Attributes, Offer, PaymentTerms, PriceStep, Promises
 from swatow_protocol.messages.order import (
     Limits,
@@ -33,6 +40,7 @@ from swatow_protocol.messages.service import Endpoint, Query, Subject
 SIGNED_KINDS: tuple[type[Message], ...] = (
     Model,
     MarketTerms,
+    NetworkMap,
     Endpoint,
     Offer,
     Order,
@@ -57,6 +65,7 @@ __all__ = [
     "Body",
     "Chunk",
     "Close",
+    "Corridor",
     "Countersigned",
     "Credit",
     "DataClass",
@@ -67,10 +76,13 @@ __all__ = [
     "JobOpen",
     "JobRefusal",
     "Limits",
+    "MapPath",
+    "MapZone",
     "MarketTerms",
     "Message",
     "Model",
     "ModelLimit",
+    "NetworkMap",
     "Offer",
     "OpenBody",
     "Order",
@@ -78,6 +90,7 @@ __all__ = [
     "OrderCancel",
     "OrderTerms",
     "PaymentTerms",
+    "Position",
     "PriceStep",
     "Promises",
     "Query",

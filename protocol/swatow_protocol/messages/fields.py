@@ -73,6 +73,12 @@ DurationUs = Annotated[int, Meta(ge=0, le=limits.ORDER_LIFE_US)]
 Milliseconds = Annotated[int, Meta(ge=0, le=3_600_000)]
 """A length of time in milliseconds, up to an hour."""
 
+# Position.
+Latitude = Annotated[int, Meta(ge=-90_000_000, le=90_000_000)]
+"""Millionths of a degree; north is positive."""
+Longitude = Annotated[int, Meta(ge=-180_000_000, le=180_000_000)]
+"""Millionths of a degree; east is positive."""
+
 # Attributes.
 CarbonMilligrams = Annotated[int, Meta(ge=0, le=10**9)]
 """Milligrams of CO2 equivalent a lot, which is grams for a million standard tokens."""

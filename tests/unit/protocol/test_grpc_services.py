@@ -35,6 +35,7 @@ from tests.unit.protocol.loopback import connected, serving
 
 SECRET = "words of a prompt"
 TOKENIZER = bytes(range(256)) * 8_000  # about four parts
+NETWORK_MAP = bytes(range(256)) * 8_000
 OTHER_FILE = b"something else"
 
 
@@ -58,6 +59,9 @@ class Market:
 
     async def list_offers(self) -> OfferList:
         return OfferList(offers=(b"offer",))
+
+    async def network_map(self) -> bytes:
+        return NETWORK_MAP
 
     async def submit_offer(self, envelope: bytes) -> Verdict:
         return self._answer(b"offer" + envelope)
@@ -146,6 +150,7 @@ class TestMarket:
         assert (await market.redeem(b"envelope")).detail == seen(b"redeem")
         assert (await market.catalogue()).models == (b"model",)
         assert (await market.list_offers()).offers == (b"offer",)
+        assert await market.network_map() == NETWORK_MAP, "in about four parts"
         assert (await market.ask(b"12345")).round == 5
 
     @pytest.mark.parametrize("size", [0, 1, limits.PART_BYTES + 1, limits.BATCH_BYTES_MAX])
@@ -206,6 +211,19 @@ class TestMarket:
             connected(server) as connection,
         ):
             assert (await MarketClient(connection).list_offers()).offers == offers
+
+    async def test_a_network_map_beyond_the_bound_is_refused(self) -> None:
+        class Sprawling(Market):
+            async def network_map(self) -> bytes:
+                return bytes(limits.NETWORK_MAP_BYTES_MAX + 1)
+
+        async with (
+            serving(lambda server: add_market(server, Sprawling())) as server,
+            connected(server) as connection,
+        ):
+            with pytest.raises(MessageRefused) as refused:
+                await MarketClient(connection).network_map()
+        assert refused.value.refusal is Refusal.OVERSIZED
 
 
 class TestFailures:

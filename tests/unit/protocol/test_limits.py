@@ -11,7 +11,7 @@ from msgspec import inspect
 
 from swatow_protocol import codec, limits
 from swatow_protocol.carriers.grpc._generated.exchange_pb2 import Frames, Packet
-from swatow_protocol.envelope import sign, verify
+from swatow_protocol.envelope import Envelope, sign, verify
 from swatow_protocol.identity import Identity
 from swatow_protocol.messages import (
     SIGNED_KINDS,
@@ -25,6 +25,7 @@ from swatow_protocol.messages import (
     MarketTerms,
     Message,
     Model,
+    NetworkMap,
     Offer,
     OpenBody,
     OrderBatch,
@@ -91,17 +92,32 @@ def largest_signed(kind: type[Message], signer: Identity = samples.NODE) -> byte
     return sign(largest(kind, sender=signer.key), signer).envelope
 
 
+IN_PARTS = (OrderBatch, NetworkMap)
+"""What travels in parts; of a batch, columns and terms are bounded together, by BATCH_BYTES_MAX."""
+
+
 @pytest.mark.parametrize(
     "kind",
-    [kind for kind in SIGNED_KINDS if kind is not OrderBatch],
+    [kind for kind in SIGNED_KINDS if kind not in IN_PARTS],
     ids=lambda kind: kind.__name__,
 )
 def test_the_largest_message_of_a_kind_fits_its_envelope(kind: type[Message]) -> None:
-    """A batch is left out: its columns and terms are bounded together, by BATCH_BYTES_MAX."""
     envelope = largest_signed(kind)
     assert len(envelope) <= kind.BYTES_MAX
     assert len(Packet(body=envelope).SerializeToString()) <= limits.FRAME_BYTES_MAX
     verify(envelope, kind, network=LONGEST_NAME, now_us=None)
+
+
+def test_the_largest_network_map_fits_its_envelope() -> None:
+    envelope = largest_signed(NetworkMap, samples.MARKET)
+    assert len(envelope) <= limits.NETWORK_MAP_BYTES_MAX
+    verify(envelope, NetworkMap, network=LONGEST_NAME, now_us=None)
+
+
+def test_every_envelope_may_be_as_large_as_its_kind() -> None:
+    """The bound on any payload stands before it is known of which kind it is."""
+    (payload, _) = inspect.type_info(Envelope).fields  # type: ignore[attr-defined]
+    assert payload.type.max_length >= max(kind.BYTES_MAX for kind in SIGNED_KINDS)
 
 
 def test_a_batch_of_the_most_orders_fits_its_envelope() -> None:

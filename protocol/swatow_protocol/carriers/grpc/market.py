@@ -28,6 +28,10 @@ class MarketHandler(Protocol):
         """Tell the live offers."""
         ...
 
+    async def network_map(self) -> bytes:
+        """Return the envelope of the NetworkMap."""
+        ...
+
     async def submit_offer(self, envelope: bytes) -> Verdict:
         """Take an Offer."""
         ...
@@ -59,6 +63,10 @@ def add_market(server: Server, handler: MarketHandler) -> None:
         for part in parts.split(codec.encode(await handler.list_offers())):
             yield part
 
+    async def get_network_map(_: bytes) -> AsyncIterator[bytes]:
+        for part in parts.split(await handler.network_map()):
+            yield part
+
     async def submit_offer(envelope: bytes) -> bytes:
         return codec.encode(await handler.submit_offer(envelope))
 
@@ -81,6 +89,7 @@ def add_market(server: Server, handler: MarketHandler) -> None:
         {
             "GetCatalogue": get_catalogue,
             "ListOffers": list_offers,
+            "GetNetworkMap": get_network_map,
             "SubmitOffer": submit_offer,
             "PlaceOrders": place_orders,
             "CancelOrders": cancel_orders,
@@ -103,13 +112,11 @@ class MarketClient:
 
     async def list_offers(self) -> OfferList:
         """Ask for the live offers."""
-        stream = self.connection.stream("Market", "ListOffers", [b""])
-        try:
-            async with asyncio.timeout(CALL_S):
-                offers = await parts.join(stream, limits.OFFER_LIST_BYTES_MAX)
-        except TimeoutError:
-            raise OutcomeUnknown(f"{self.connection.address}: no list in {CALL_S:g} s") from None
-        return codec.decode(OfferList, offers)
+        return codec.decode(OfferList, await self._long("ListOffers", limits.OFFER_LIST_BYTES_MAX))
+
+    async def network_map(self) -> bytes:
+        """Ask for the network map; return its envelope, which is not verified."""
+        return await self._long("GetNetworkMap", limits.NETWORK_MAP_BYTES_MAX)
 
     async def submit_offer(self, envelope: bytes) -> Verdict:
         """Send an Offer."""
@@ -132,6 +139,17 @@ class MarketClient:
     async def ask(self, envelope: bytes) -> QueryAnswer:
         """Send a Query."""
         return codec.decode(QueryAnswer, await self.connection.call("Market", "Ask", envelope))
+
+    async def _long(self, method: str, bytes_max: int) -> bytes:
+        """Ask for what comes in parts."""
+        stream = self.connection.stream("Market", method, [b""])
+        try:
+            async with asyncio.timeout(CALL_S):
+                return await parts.join(stream, bytes_max)
+        except TimeoutError:
+            raise OutcomeUnknown(
+                f"{self.connection.address}: no whole answer to {method} in {CALL_S:g} s"
+            ) from None
 
     async def _send(self, method: str, envelope: bytes) -> Verdict:
         return codec.decode(Verdict, await self.connection.call("Market", method, envelope))
