@@ -2,14 +2,40 @@
 
 from typing import Annotated, ClassVar
 
-from pydantic import BaseModel, ConfigDict, Field, StringConstraints
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, StringConstraints
 
 from swatow_protocol import limits
+from swatow_protocol.messages import DataClass, Retention
 from swatow_protocol.shell.settings import MoneySetting, PriceSetting, Settings
-from swatow_protocol.units import MICROS_PER_SECOND
+from swatow_protocol.units import MICROS_PER_SECOND, format_price
 
 ZoneSetting = Annotated[str, StringConstraints(pattern=r"^[a-z]{2}(-[a-z0-9]{1,24}){0,3}$")]
 NameSetting = Annotated[str, StringConstraints(pattern=r"^[a-z0-9][a-z0-9._/:-]{0,95}$")]
+
+
+def _within_price_max(charge: int) -> int:
+    if charge > limits.PRICE_MAX:
+        raise ValueError(f"at most {format_price(limits.PRICE_MAX)}")
+    return charge
+
+
+class PositionSettings(BaseModel):
+    """The `position` of a zone, in millionths of a degree; north and east are positive."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    latitude: Annotated[int, Field(ge=-90_000_000, le=90_000_000)]
+    longitude: Annotated[int, Field(ge=-180_000_000, le=180_000_000)]
+
+
+class ZoneSettings(BaseModel):
+    """One `[[zones]]` table: a place; its country is the first part of its name."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    name: ZoneSetting
+    position: PositionSettings | None = None
+    """Where to draw it."""
 
 
 class PathSettings(BaseModel):
@@ -20,8 +46,26 @@ class PathSettings(BaseModel):
     origin: ZoneSetting
     zone: ZoneSetting
     round_trip_ms: Annotated[int, Field(ge=0, le=3_600_000)] | None = None
-    charge: PriceSetting = 0
+    charge: Annotated[PriceSetting, AfterValidator(_within_price_max)] = 0
     """Currency units for a million standard tokens, for the carriers."""
+
+
+class CorridorSettings(BaseModel):
+    """One `[[corridors]]` table: where data of one origin may be processed, and what must be true
+    for it."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    name: NameSetting
+    data_origin: Annotated[str, StringConstraints(pattern=r"^[a-z]{2}$")]
+    zones: Annotated[tuple[ZoneSetting, ...], Field(min_length=1, max_length=limits.LIST_ITEMS_MAX)]
+    """These zones, each with all zones inside it."""
+    data_class: DataClass
+    """The highest that it admits: 0 public, 1 personal, 2 important."""
+    retention: Retention | None = None
+    """The longest that an offer may state: 0 nothing, 1 a day, 2 a month, 3 longer."""
+    attestation: NameSetting | None = None
+    """The kind that an offer must state."""
 
 
 class MarketSettings(Settings):
@@ -56,6 +100,10 @@ class MarketSettings(Settings):
     """How long the published records of rounds are kept; what was traded is kept for good."""
     deposit_min: MoneySetting = 0
     """Smallest deposit."""
-    paths: tuple[PathSettings, ...] = ()
+    zones: Annotated[tuple[ZoneSettings, ...], Field(max_length=limits.ZONES_MAX)] = ()
+    """Places; if none is stated, those that paths and corridors name."""
+    paths: Annotated[tuple[PathSettings, ...], Field(max_length=limits.PATHS_MAX)] = ()
     """Round-trip times and charges between zones."""
+    corridors: Annotated[tuple[CorridorSettings, ...], Field(max_length=limits.CORRIDORS_MAX)] = ()
+    """Where data may be processed that may not be processed everywhere."""
     log_level: str = "info"

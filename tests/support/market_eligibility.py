@@ -9,6 +9,7 @@ from swatow_market.exchange.offers import BookOffer
 from swatow_protocol import limits
 from swatow_protocol.messages import (
     Attributes,
+    Corridor,
     DataClass,
     Limits,
     ModelLimit,
@@ -136,9 +137,29 @@ def orders(draw: st.DrawFn) -> OrderTerms:
 EASY = samples.terms(payment=PaymentTerms(voucher_interval=4_096, credit_window=1))
 """Terms that every offer for the model agrees to."""
 
+CORRIDOR_RULES = st.builds(
+    Corridor,
+    name=st.sampled_from(CORRIDORS),
+    data_origin=st.sampled_from(COUNTRIES),
+    zones=lists(*ZONES, ELSEWHERE).filter(bool),
+    data_class=st.sampled_from(DataClass),
+    retention=stated(st.sampled_from(Retention)),
+    attestation=limited(st.sampled_from(ATTESTATIONS)),
+)
+
+
+def corridors_of(*rules: Corridor) -> dict[tuple[str, str], Corridor]:
+    """Return corridors as a map keeps them; of one name and origin the last."""
+    return {(rule.name, rule.data_origin): rule for rule in rules}
+
+
 PATHS = st.builds(Path, round_trip_ms=stated(MILLISECONDS), charge=small(0, limits.PRICE_MAX))
-MAPS = st.dictionaries(
-    st.tuples(st.sampled_from((*ZONES, ELSEWHERE)), st.sampled_from((*ZONES, ELSEWHERE))),
-    PATHS,
-    max_size=40,
-).map(NetworkMap)
+MAPS = st.builds(
+    NetworkMap,
+    paths=st.dictionaries(
+        st.tuples(st.sampled_from((*ZONES, ELSEWHERE)), st.sampled_from((*ZONES, ELSEWHERE))),
+        PATHS,
+        max_size=40,
+    ),
+    corridors=st.lists(CORRIDOR_RULES, max_size=12).map(lambda rules: corridors_of(*rules)),
+)

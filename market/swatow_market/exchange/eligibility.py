@@ -4,13 +4,20 @@ Unknown never means allowed: an attribute that an offer does not state fails eve
 limits it.
 """
 
-from collections.abc import Iterable
-
 from swatow_market.exchange.network_map import NetworkMap
 from swatow_market.exchange.offers import BookOffer
 from swatow_market.exchange.orders import BookOrder
-from swatow_protocol.messages import DataClass, Limits, Model, Offer, OrderTerms, PaymentTerms
+from swatow_protocol.messages import (
+    Corridor,
+    DataClass,
+    Limits,
+    Model,
+    Offer,
+    OrderTerms,
+    PaymentTerms,
+)
 from swatow_protocol.messages.answers import LimitName
+from swatow_protocol.messages.network_map import inside_any
 
 
 def failed_limits(
@@ -61,10 +68,10 @@ def _place_checks(
     round_trip_ms = network_map.path(limits.origin, offer.zone).round_trip_ms
     return [
         (LimitName.ROUND_TRIP_MS, _at_most(round_trip_ms, limits.round_trip_ms)),
-        (LimitName.ZONES, limits.zones is None or _inside_any(offer.zone, limits.zones)),
-        (LimitName.ZONES_REFUSED, not _inside_any(offer.zone, limits.zones_refused or ())),
+        (LimitName.ZONES, limits.zones is None or inside_any(offer.zone, limits.zones)),
+        (LimitName.ZONES_REFUSED, not inside_any(offer.zone, limits.zones_refused or ())),
         (LimitName.JURISDICTIONS, _one_of(offer.zone[:2], limits.jurisdictions)),
-        (LimitName.CORRIDOR, _corridor_holds(limits, offer)),
+        (LimitName.CORRIDOR, _corridor_holds(limits, offer, network_map)),
     ]
 
 
@@ -96,18 +103,28 @@ def _attribute_checks(limits: Limits, offer: Offer, model: Model) -> list[tuple[
     ]
 
 
-def _corridor_holds(limits: Limits, offer: Offer) -> bool:
-    """A named corridor must be stated by the node. Data that is more than public leaves its
-    country of origin only under a named corridor; if its origin is not stated, nowhere is home."""
-    certified = offer.attributes.corridors or ()
-    if limits.corridor is not None:
-        return limits.corridor in certified
-    restricted = limits.data_class is not None and limits.data_class > DataClass.PUBLIC
-    return not restricted or offer.zone[:2] == limits.data_origin
+def _corridor_holds(limits: Limits, offer: Offer, network_map: NetworkMap) -> bool:
+    """Data that is more than public leaves its country of origin only under a named corridor; if
+    its origin is not stated, nowhere is home. A named corridor must be stated by the node, and the
+    map must have it for the origin and class of the data and the zone of the node."""
+    if limits.corridor is None:
+        restricted = limits.data_class is not None and limits.data_class > DataClass.PUBLIC
+        return not restricted or offer.zone[:2] == limits.data_origin
+    corridor = network_map.corridor(limits.corridor, limits.data_origin)
+    stated = offer.attributes
+    return (
+        corridor is not None
+        and corridor.name in (stated.corridors or ())
+        and admits_class(corridor, limits.data_class)
+        and inside_any(offer.zone, corridor.zones)
+        and _at_most(stated.retention, corridor.retention)
+        and (corridor.attestation is None or stated.attestation == corridor.attestation)
+    )
 
 
-def _inside_any(zone: str, places: Iterable[str]) -> bool:
-    return any(zone == place or zone.startswith(place + "-") for place in places)
+def admits_class(corridor: Corridor, data_class: DataClass | None) -> bool:
+    """Tell whether a corridor lets in data of this class; of an unknown class it lets in none."""
+    return data_class is not None and data_class <= corridor.data_class
 
 
 def _one_of(stated: str | None, allowed: tuple[str, ...] | None) -> bool:

@@ -13,9 +13,18 @@ from typing import Final, TypeAlias, TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
+from swatow_market.exchange.eligibility import admits_class
 from swatow_market.exchange.network_map import NetworkMap
 from swatow_market.exchange.offers import BookOffer
-from swatow_protocol.messages import DataClass, Limits, Model, OrderTerms, PaymentTerms
+from swatow_protocol.messages import (
+    DataClass,
+    Limits,
+    Model,
+    OrderTerms,
+    PaymentTerms,
+    Retention,
+)
+from swatow_protocol.messages.network_map import places_around
 
 Ints: TypeAlias = NDArray[np.int64]
 Bools: TypeAlias = NDArray[np.bool_]
@@ -83,14 +92,16 @@ class OfferTable:
         self._numbers = np.array(numbers, dtype=np.int64)
         self._parts = dict(_parts(entries, models))
         self._numbers_stated = [_stated(entries, compared) for compared in _COMPARED]
-        self._places = _names(zones, _places_around)
+        self._places = _names(zones, places_around)
         self._countries = _names(zones, lambda zone: (zone[:2],))
         self._paths = _paths(network_map, list(dict.fromkeys(zones)))
         self._unknown_paths = _Paths.unknown(self._places.statements)
         self._vendors = _names([each.vendor for each in attributes], _itself)
         self._attestations = _names([each.attestation for each in attributes], _itself)
         self._features = _names([each.features for each in attributes], _all)
+        self._retentions = _names([each.retention for each in attributes], _limits_kept)
         self._corridors = _names([each.corridors for each in attributes], _all)
+        self._network_map = network_map
 
     def row(self, terms: OrderTerms) -> Row:
         """Return the offers that may serve orders of these terms, as `failed_limits` tells it.
@@ -163,7 +174,22 @@ class OfferTable:
         if limits.features:
             yield self._features.statement, self._features.all_of(limits.features)
         if limits.corridor is not None:
-            yield self._corridors.statement, self._corridors.any_of((limits.corridor,))
+            yield from self._admitted_under(limits.corridor, limits)
+
+    def _admitted_under(self, name: str, limits: Limits) -> Iterator[tuple[Ints, Bools]]:
+        """Yield the same for what a named corridor asks of data and of offers."""
+        corridor = self._network_map.corridor(name, limits.data_origin)
+        if corridor is None or not admits_class(corridor, limits.data_class):
+            yield self._corridors.statement, self._corridors.any_of(())
+            return
+        yield self._corridors.statement, self._corridors.any_of((name,))
+        yield self._places.statement, self._places.any_of(corridor.zones)
+        if corridor.retention is not None:
+            kept = self._retentions.any_of((corridor.retention.name,))
+            yield self._retentions.statement, kept
+        if corridor.attestation is not None:
+            attested = self._attestations.any_of((corridor.attestation,))
+            yield self._attestations.statement, attested
 
 
 _NONE: Ints = np.empty(0, dtype=np.int64)
@@ -331,16 +357,13 @@ def _itself(name: str | None) -> tuple[str, ...]:
     return () if name is None else (name,)
 
 
+def _limits_kept(retention: Retention | None) -> tuple[str, ...]:
+    """Return the limits on retention that an offer of this one keeps, by name."""
+    return () if retention is None else tuple(each.name for each in Retention if retention <= each)
+
+
 def _all(names: tuple[str, ...] | None) -> tuple[str, ...]:
     return names or ()
-
-
-def _places_around(zone: str) -> Iterator[str]:
-    """Yield the zone and all zones that it lies inside: for `cn-gd-shantou` `cn`, `cn-gd` too."""
-    yield zone
-    for end, letter in enumerate(zone):
-        if letter == "-":
-            yield zone[:end]
 
 
 def _paths(network_map: NetworkMap, zones: Sequence[str]) -> dict[str | None, _Paths]:

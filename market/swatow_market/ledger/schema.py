@@ -87,7 +87,7 @@ models = Table(
     Column("envelope", LargeBinary, nullable=False),
 )
 
-messages = Table(  # signed evidence: orders, batches, cancellations, redemptions
+messages = Table(  # signed evidence: orders, batches, cancellations, redemptions, network maps
     "messages",
     metadata,
     Column("id", LargeBinary(32), primary_key=True),

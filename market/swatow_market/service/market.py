@@ -8,12 +8,11 @@ import structlog
 
 from swatow_market.admin import database_of
 from swatow_market.config import MarketSettings
-from swatow_market.exchange.network_map import NetworkMap
-from swatow_market.exchange.network_map import Path as NetworkPath
 from swatow_market.ledger import accounts
 from swatow_market.ledger.database import Database
 from swatow_market.service.catalogue import list_models
 from swatow_market.service.intake import Intake
+from swatow_market.service.network import publish_map
 from swatow_market.service.queries import answer
 from swatow_market.service.rounds import Rounds
 from swatow_market.service.settlement import Settlement
@@ -22,7 +21,7 @@ from swatow_protocol.carriers.grpc.market import add_market
 from swatow_protocol.carriers.grpc.server import Server
 from swatow_protocol.envelope import Signed, sign
 from swatow_protocol.identity import Identity
-from swatow_protocol.messages import MarketTerms, Model
+from swatow_protocol.messages import MarketTerms, Model, NetworkMap
 from swatow_protocol.messages.answers import Catalogue, OfferList, OrderEvents, QueryAnswer, Verdict
 from swatow_protocol.units import MICROS_PER_SECOND
 
@@ -53,6 +52,10 @@ class Market:
         self.state.book.drop_expired_offers(self.state.now_us())
         return OfferList(offers=tuple(entry.envelope for entry in self.state.book.offers()))
 
+    async def network_map(self) -> bytes:
+        """Tell the network map, as it was signed."""
+        return self.state.signed_map.envelope
+
     async def submit_offer(self, envelope: bytes) -> Verdict:
         """Take an Offer."""
         return self._intake.submit_offer(envelope)
@@ -82,11 +85,13 @@ async def open_market(
     now_us: Callable[[], int],
     random_bytes: Callable[[int], bytes],
 ) -> Market:
-    """Open the database, list the models and take the lead. The caller closes the database.
+    """Open the database, list the models, sign the network map and take the lead.
+
+    The caller closes the database.
 
     Raises:
-        ConfigError: a model file or the database cannot be used, or the database is another
-            market's.
+        ConfigError: a model file, the network map or the database cannot be used, or the database
+            is another market's.
     """
     database = database_of(settings, directory)
     try:
@@ -94,11 +99,12 @@ async def open_market(
         models = await list_models(
             database, directory / "models", identity, settings.network, now_us()
         )
+        signed_map = await publish_map(database, settings, identity, now_us())
         async with database.writing() as connection:
             await accounts.check_currency(connection, settings.currency)
             for account in (accounts.CASH, accounts.CARRIER, accounts.FEE):
                 await accounts.open_account(connection, account, settings.currency)
-        state = _state(settings, identity, models, database, now_us, random_bytes)
+        state = _state(settings, identity, models, signed_map, database, now_us, random_bytes)
         market = Market(state)
         await market.rounds.lead()
     except BaseException:
@@ -111,6 +117,7 @@ def _state(
     settings: MarketSettings,
     identity: Identity,
     models: dict[bytes, Signed[Model]],
+    signed_map: Signed[NetworkMap],
     database: Database,
     now_us: Callable[[], int],
     random_bytes: Callable[[int], bytes],
@@ -121,7 +128,7 @@ def _state(
         shard=settings.shard,
         terms=_terms(settings, identity, now_us()),
         models=models,
-        network_map=_network_map(settings),
+        signed_map=signed_map,
         database=database,
         now_us=now_us,
         random_bytes=random_bytes,
@@ -171,12 +178,3 @@ def _terms(settings: MarketSettings, identity: Identity, now_us: int) -> Signed[
         deposit_min=settings.deposit_min,
     )
     return sign(terms, identity)
-
-
-def _network_map(settings: MarketSettings) -> NetworkMap:
-    return NetworkMap(
-        {
-            (path.origin, path.zone): NetworkPath(path.round_trip_ms, path.charge)
-            for path in settings.paths
-        }
-    )

@@ -13,6 +13,7 @@ from swatow_market.exchange.network_map import NetworkMap
 from swatow_market.ledger.database import Database
 from swatow_market.service import store
 from swatow_market.service.feed import Feed
+from swatow_protocol import messages
 from swatow_protocol.envelope import Signed
 from swatow_protocol.errors import ConfigError
 from swatow_protocol.identity import Identity
@@ -32,7 +33,7 @@ class MarketState:
     shard: str
     terms: Signed[MarketTerms]
     models: Mapping[bytes, Signed[Model]]
-    network_map: NetworkMap
+    signed_map: Signed[messages.NetworkMap]
     database: Database
     now_us: Callable[[], int]
     random_bytes: Callable[[int], bytes]
@@ -43,11 +44,14 @@ class MarketState:
     round_lock: asyncio.Lock = field(default_factory=asyncio.Lock)
     """Held while a round runs, and by what may not happen during one: cancelling, expiring."""
     epoch: int = 0
+    network_map: NetworkMap = field(init=False)
+    """What rounds look up in the map."""
     rules: Rules = field(init=False)
     """What admission holds messages against."""
 
     def __post_init__(self) -> None:
         models = {model: signed.message for model, signed in self.models.items()}
+        self.network_map = NetworkMap.of(self.signed_map)
         self.rules = Rules(self.terms.message, models)
 
     @asynccontextmanager

@@ -4,6 +4,8 @@ The market signs it and publishes its id with every round, so that anyone can te
 trips, charges and corridors a round was cleared by.
 """
 
+from collections.abc import Iterable, Iterator
+from itertools import chain
 from typing import Annotated, ClassVar, Literal
 
 from msgspec import Meta
@@ -87,3 +89,66 @@ class NetworkMap(Message, frozen=True, kw_only=True):
     nothing."""
     corridors: Annotated[tuple[Corridor, ...], Meta(max_length=limits.CORRIDORS_MAX)]
     """By name and origin of the data."""
+
+
+def places_around(zone: str) -> Iterator[str]:
+    """Yield the zone and all zones that it lies inside: for `cn-gd-shantou` `cn`, `cn-gd` too."""
+    yield zone
+    for end, letter in enumerate(zone):
+        if letter == "-":
+            yield zone[:end]
+
+
+def inside_any(zone: str, places: Iterable[str]) -> bool:
+    """Tell whether a zone is one of these places, or lies inside one."""
+    return any(zone == place or zone.startswith(place + "-") for place in places)
+
+
+def map_fault(network_map: NetworkMap) -> str | None:
+    """Return the first thing in a map that contradicts the rest of it, or None."""
+    zones = {zone.name for zone in network_map.zones}
+    return next(
+        chain(
+            _zone_faults(network_map.zones),
+            _path_faults(network_map.paths, zones),
+            _corridor_faults(network_map.corridors, zones),
+        ),
+        None,
+    )
+
+
+def _zone_faults(zones: Iterable[MapZone]) -> Iterator[str]:
+    seen = set()
+    for zone in zones:
+        if zone.name in seen:
+            yield f"zones: {zone.name} is stated twice"
+        if zone.country != zone.name[:2]:
+            yield f"zones: {zone.name} is not in the country {zone.country}"
+        seen.add(zone.name)
+
+
+def _path_faults(paths: Iterable[MapPath], zones: set[str]) -> Iterator[str]:
+    seen = set()
+    for path in paths:
+        pair = path.origin, path.zone
+        named = f"paths: from {path.origin} to {path.zone}"
+        for end in pair:
+            if end not in zones:
+                yield f"{named}: the zone {end} is not stated"
+        if pair in seen:
+            yield f"{named}: is stated twice"
+        seen.add(pair)
+
+
+def _corridor_faults(corridors: Iterable[Corridor], zones: set[str]) -> Iterator[str]:
+    places = {place for zone in zones for place in places_around(zone)}
+    seen = set()
+    for corridor in corridors:
+        rule = corridor.name, corridor.data_origin
+        named = f"corridors: {corridor.name} for data of {corridor.data_origin}"
+        for zone in corridor.zones:
+            if zone not in places:
+                yield f"{named}: no zone is stated that is {zone} or inside it"
+        if rule in seen:
+            yield f"{named}: is stated twice"
+        seen.add(rule)

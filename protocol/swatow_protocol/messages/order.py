@@ -74,7 +74,8 @@ class Limits(Body, frozen=True, kw_only=True):
     data_class: DataClass | None = None
     """What kind of data it is."""
     corridor: Name | None = None
-    """The corridor under which the data may be processed."""
+    """The corridor under which the data may be processed: offer and network map must have it, the
+    map for this origin and class of data, both of which must be stated."""
     retention: Retention | None = None
     """Longest retention that is acceptable."""
     carbon_mg_per_lot: CarbonMilligrams | None = None

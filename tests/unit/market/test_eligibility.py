@@ -1,5 +1,6 @@
 """Eligibility: one row for each limit; what an offer does not state fails whoever limits it."""
 
+from dataclasses import replace
 from typing import Any
 
 import msgspec
@@ -11,6 +12,7 @@ from swatow_market.exchange.eligibility import agreed_payment, failed_limits, pr
 from swatow_market.exchange.network_map import NetworkMap, Path
 from swatow_market.exchange.offers import BookOffer
 from swatow_market.exchange.orders import BookOrder
+from swatow_protocol.envelope import sign
 from swatow_protocol.messages import (
     Attributes,
     DataClass,
@@ -26,7 +28,8 @@ from tests.support import samples
 from tests.support.samples import digest
 
 MODEL = digest("model")
-MAP = NetworkMap({("sg", "cn-gd-shantou"): Path(round_trip_ms=62, charge=1_000)})
+MAP = NetworkMap.of(sign(samples.network_map(), samples.MARKET))
+NO_CORRIDORS = replace(MAP, corridors={})
 
 PAIRS = st.tuples(st.integers(1, 64), st.integers(1, 64)).map(sorted).map(tuple)
 """(interval, window), the window no smaller."""
@@ -93,7 +96,7 @@ ROWS: list[Row] = [
     ),
     (
         LimitName.CORRIDOR,
-        {"corridor": "shantou-2026"},
+        {"corridor": "shantou-2026", "data_origin": "sg", "data_class": DataClass.PERSONAL},
         {"corridors": ("other", "shantou-2026")},
         {"corridors": ("other",)},
         {"corridors": None},
@@ -285,6 +288,14 @@ class TestPlaces:
         assert failures(wanted, offering(), there) == [LimitName.ROUND_TRIP_MS]
 
 
+UNDER = {
+    "corridor": "shantou-2026",
+    "data_origin": "sg",
+    "data_class": DataClass.PERSONAL,
+}
+"""What an order says to be served under the corridor of the samples."""
+
+
 class TestCorridors:
     @pytest.mark.parametrize("data_class", [DataClass.PERSONAL, DataClass.IMPORTANT])
     def test_restricted_data_stays_at_home_without_a_corridor(self, data_class: DataClass) -> None:
@@ -298,9 +309,10 @@ class TestCorridors:
     ) -> None:
         assert failures(asking(data_class=data_class), offering()) == [LimitName.CORRIDOR]
 
-    def test_restricted_data_leaves_under_a_corridor_that_the_node_states(self) -> None:
-        wanted = asking(data_class=DataClass.PERSONAL, data_origin="sg", corridor="shantou-2026")
+    def test_restricted_data_leaves_under_a_corridor_that_node_and_map_state(self) -> None:
+        wanted = asking(**UNDER)
         assert failures(wanted, offering()) == []
+        assert failures(wanted, offering(), NO_CORRIDORS) == [LimitName.CORRIDOR]
         assert failures(wanted, offering(corridors=None)) == [LimitName.CORRIDOR]
         assert failures(wanted, offering(corridors=())) == [LimitName.CORRIDOR]
 
@@ -309,9 +321,61 @@ class TestCorridors:
         wanted = asking(data_class=data_class, data_origin="sg")
         assert failures(wanted, offering(corridors=None)) == []
 
-    def test_a_corridor_that_is_named_must_be_stated_even_for_public_data_at_home(self) -> None:
-        wanted = asking(data_class=DataClass.PUBLIC, data_origin="cn", corridor="shantou-2026")
-        assert failures(wanted, offering(corridors=None)) == [LimitName.CORRIDOR]
+    def test_a_corridor_that_is_named_is_asked_for_even_for_public_data_at_home(self) -> None:
+        public, at_home = {"data_class": DataClass.PUBLIC}, {"data_origin": "cn"}
+        assert failures(asking(**UNDER | public), offering()) == []
+        assert failures(asking(**UNDER | public), offering(corridors=None)) == [LimitName.CORRIDOR]
+        assert failures(asking(**UNDER | public | at_home), offering()) == [LimitName.CORRIDOR]
+
+    @pytest.mark.parametrize(
+        "asked",
+        [
+            {"corridor": "nowhere"},
+            {"corridor": "open-seas"},  # the map has it, the offer does not state it
+            {"data_origin": "us"},  # the map has it for data of another country
+            {"data_origin": None},  # of no country is not of any
+            {"data_class": DataClass.IMPORTANT},
+            {"data_class": None},  # of no class is not public
+        ],
+        ids=str,
+    )
+    def test_what_the_map_does_not_let_through_stays_out(self, asked: dict[str, Any]) -> None:
+        assert failures(asking(**UNDER | asked), offering()) == [LimitName.CORRIDOR]
+
+    @pytest.mark.parametrize(
+        ("stated", "lets"),
+        [
+            ({"zone": "cn-gd"}, True),
+            ({"zone": "cn-gd-shenzhen"}, True),
+            ({"zone": "cn-gz-guian-1"}, True),
+            ({"zone": "cn-gz"}, False),  # around the zone, not inside it
+            ({"zone": "sg"}, False),  # where the data comes from: no corridor leads there
+            ({"retention": Retention.NOTHING}, True),
+            ({"retention": Retention.DAY}, True),
+            ({"retention": Retention.MONTH}, False),
+            ({"retention": None}, False),
+            ({"attestation": "tdx"}, False),
+            ({"attestation": None}, False),
+        ],
+        ids=str,
+    )
+    def test_the_offer_is_as_the_corridor_asks(self, stated: dict[str, Any], lets: bool) -> None:
+        failed = failures(asking(**UNDER), offering(**stated))
+        assert failed == ([] if lets else [LimitName.CORRIDOR])
+
+    def test_what_the_corridor_does_not_ask_for_need_not_be_stated(self) -> None:
+        wanted = asking(corridor="open-seas", data_origin="sg", data_class=DataClass.PUBLIC)
+        says_little = offering(corridors=("open-seas",), retention=None, attestation=None)
+        assert failures(wanted, says_little) == []
+
+    def test_what_fails_the_corridor_and_the_order_is_named_for_both(self) -> None:
+        wanted = asking(**UNDER, retention=Retention.NOTHING, attestations=("sev-snp",))
+        offer = offering(retention=Retention.MONTH, attestation=None)
+        assert failures(wanted, offer) == [
+            LimitName.CORRIDOR,
+            LimitName.RETENTION,
+            LimitName.ATTESTATIONS,
+        ]
 
 
 class TestPayment:

@@ -247,7 +247,7 @@ async def test_what_paid_an_award_is_kept_as_evidence(world: World) -> None:
     await world.redeem(award, 2_000, voucher=high)
     assert world.rows("SELECT voucher FROM awards") == [(high,)]
     kinds = [kind for (kind,) in world.rows("SELECT kind FROM messages ORDER BY kind")]
-    assert kinds == ["order", "redemption", "redemption"]
+    assert kinds == ["network_map", "order", "redemption", "redemption"]
 
 
 async def test_both_sides_see_how_far_an_award_is_settled(world: World) -> None:

@@ -16,8 +16,10 @@ from swatow_market.exchange.network_map import NetworkMap, Path
 from swatow_market.exchange.offer_table import OfferTable, Row, signature
 from swatow_market.exchange.offers import BookOffer
 from swatow_market.exchange.orders import BookOrder
+from swatow_protocol.envelope import sign
 from swatow_protocol.messages import (
     Attributes,
+    Corridor,
     DataClass,
     Limits,
     Model,
@@ -29,6 +31,8 @@ from swatow_protocol.messages import (
 )
 from tests.support import market_books, samples
 from tests.support.market_eligibility import (
+    CORRIDOR_RULES,
+    CORRIDORS,
     COUNTRIES,
     EASY,
     ELSEWHERE,
@@ -36,6 +40,7 @@ from tests.support.market_eligibility import (
     MODELS,
     PATHS,
     ZONES,
+    corridors_of,
     limits_of_orders,
     offers,
     orders,
@@ -88,6 +93,11 @@ def by_the_rule(
     return arcs
 
 
+def samples_map() -> NetworkMap:
+    """Return the map of the samples, under which the sample offer meets all limits."""
+    return NetworkMap.of(sign(samples.network_map(), samples.MARKET))
+
+
 def arcs_of(row: Row) -> Arcs:
     """Return a row as a list, having checked the type of its columns."""
     columns = (row.numbers, row.costs, row.charges)
@@ -137,6 +147,49 @@ class TestAgreement:
             terms = msgspec.structs.replace(EASY, models=models, **each)
             assert arcs_of(table.row(terms)) == by_the_rule(terms, [entry], NetworkMap())
 
+    @given(
+        entry=offers(),
+        rule=CORRIDOR_RULES,
+        asked=st.fixed_dictionaries(
+            {},
+            optional={
+                "corridor": st.sampled_from(CORRIDORS),
+                "data_origin": st.none() | st.sampled_from(COUNTRIES),
+                "data_class": st.none() | st.sampled_from(DataClass),
+            },
+        ),
+    )
+    def test_so_it_is_under_a_corridor_of_which_at_most_one_thing_is_asked_otherwise(
+        self, entry: BookOffer, rule: Corridor, asked: dict[str, Any]
+    ) -> None:
+        """An order and an offer that are as the rule wants them, but for what was drawn."""
+        network_map = NetworkMap(corridors=corridors_of(rule))
+        as_wanted = {
+            "corridors": (rule.name,),
+            "retention": rule.retention,
+            "attestation": rule.attestation,
+        }
+        drawn = entry.offer.attributes
+        for kept in (None, *as_wanted, "zone"):
+            stated = {n: getattr(drawn, n) if n == kept else v for n, v in as_wanted.items()}
+            offer = msgspec.structs.replace(
+                entry.offer,
+                zone=entry.offer.zone if kept == "zone" else rule.zones[0],
+                attributes=msgspec.structs.replace(drawn, **stated),
+            )
+            entries = [replace(entry, offer=offer)]
+            table = OfferTable(entries, MODELS, network_map)
+            data = {"data_origin": rule.data_origin, "data_class": rule.data_class}
+            for change in ({}, *({name: value} for name, value in asked.items())):
+                terms = msgspec.structs.replace(
+                    EASY,
+                    models=(ModelLimit(model=offer.model, price=1),),
+                    limits=Limits(**{"corridor": rule.name, **data, **change}),
+                )
+                arcs = by_the_rule(terms, entries, network_map)
+                assert arcs_of(table.row(terms)) == arcs
+                assert arcs or kept or change, "as the rule wants it"
+
     def test_limits_on_the_place_keep_an_offer_away_each_and_all(self) -> None:
         model = samples.offer().model
         entries = [
@@ -165,13 +218,14 @@ class TestAgreement:
         full = BookOffer(digest("full"), samples.offer(), b"", reputation=700)
         says_nothing = samples.offer(attributes=Attributes(), promises=Promises(), rate=None)
         bare = BookOffer(digest("bare"), says_nothing, b"")
-        network_map = NetworkMap({("sg", "cn-gd-shantou"): Path(round_trip_ms=62, charge=7)})
+        network_map = samples_map()
         table = OfferTable([bare, full], {samples.offer().model: samples.model()}, network_map)
         wanted = samples.terms(limits=samples.all_limits(), rate=50)
-        assert arcs_of(table.row(wanted)) == [(1, 7, 7)]
+        assert arcs_of(table.row(wanted)) == [(1, 2_000, 2_000)]
         numbers: dict[str, list[int]] = {}
+        needed = {"origin": "sg", "data_origin": "sg", "data_class": DataClass.PUBLIC}
         for name in Limits.__struct_fields__:
-            alone = Limits(**{"origin": "sg", name: getattr(samples.all_limits(), name)})
+            alone = Limits(**{**needed, name: getattr(samples.all_limits(), name)})
             row = table.row(samples.terms(limits=alone))
             numbers[name] = row.numbers.tolist()
         attributes_and_promises = {
