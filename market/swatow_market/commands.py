@@ -346,6 +346,27 @@ def models(*, directory: Directory = None, json: Json = False) -> None:
     terminal.table("Models", heads, rows)
 
 
+@app.command(name="map")
+def network_map(*, directory: Directory = None, json: Json = False) -> None:
+    """Show the network map as the settings state it, and that it can be used.
+
+    Example: swatow market map
+
+    Zones, paths and corridors are the tables [[zones]], [[paths]] and [[corridors]] of config.toml;
+    the market signs them when it starts.
+    """
+    from swatow_market.config import MarketSettings
+    from swatow_market.service.network import stated_map
+    from swatow_protocol.identity import KEY_BYTES
+    from swatow_protocol.shell.network_map import show_map
+    from swatow_protocol.shell.settings import load, role_directory
+    from swatow_protocol.shell.terminal import Terminal
+
+    settings = load(MarketSettings, role_directory("market", directory)).settings
+    unsigned = stated_map(settings, bytes(KEY_BYTES), 0)
+    show_map(Terminal(as_json=json), unsigned, {})
+
+
 def _facts_of(found: "Checked") -> list[tuple[str, object]]:
     from swatow_market.exchange.certificate.record import unpack, unpack_amount
     from swatow_protocol.shell.terminal import clock_time

@@ -28,7 +28,16 @@ from swatow.errors import (
 )
 from swatow_protocol.addresses import parse_market
 from swatow_protocol.envelope import Signed
-from swatow_protocol.messages import JobRefusal, Limits, Model, Offer, Service, Subject, Usage
+from swatow_protocol.messages import (
+    JobRefusal,
+    Limits,
+    Model,
+    NetworkMap,
+    Offer,
+    Service,
+    Subject,
+    Usage,
+)
 from swatow_protocol.messages.answers import AccountStatement, AwardStatement
 from swatow_protocol.shell.clock import now_us, random_bytes
 from swatow_protocol.shell.settings import load, role_directory
@@ -274,6 +283,10 @@ class AsyncClient:
     async def offers(self) -> list[Signed[Offer]]:
         """Return the live offers in the market. Errors as in `chat`."""
         return await self._market.offers()
+
+    async def network_map(self) -> Signed[NetworkMap]:
+        """Return the zones, paths and corridors that the market signed. Errors as in `chat`."""
+        return await self._market.network_map()
 
     async def account(self) -> AccountStatement | None:
         """Return this buyer's account; None if it never had money. Errors as in `chat`."""

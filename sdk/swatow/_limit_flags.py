@@ -39,7 +39,7 @@ class LimitFlags:
     data_class: int | None = None
     """What kind of data it is: 0 public, 1 personal, 2 important."""
     corridor: str | None = None
-    """The corridor under which the data may be processed."""
+    """The corridor under which the data may be processed; asks for its origin and class too."""
     retention: int | None = None
     """Longest retention: 0 nothing, 1 a day, 2 a month, 3 longer."""
     carbon_mg_per_lot: int | None = None

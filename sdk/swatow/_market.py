@@ -21,12 +21,14 @@ from swatow_protocol.messages import (
     MarketTerms,
     Message,
     Model,
+    NetworkMap,
     Offer,
     Order,
     Query,
     Subject,
 )
 from swatow_protocol.messages.answers import Granted, OrderEvent, QueryAnswer
+from swatow_protocol.messages.network_map import map_fault
 
 M = TypeVar("M", bound=Message)
 
@@ -117,6 +119,20 @@ class MarketLine:
             except MessageRefused:
                 continue  # it has expired on the way, or the market made it up
         return offers
+
+    async def network_map(self) -> Signed[NetworkMap]:
+        """Return the market's network map. Errors as in `catalogue`."""
+        client = await self._connected()
+        try:
+            signed = self._verified(await client.network_map(), NetworkMap)
+        except RemoteError as error:
+            raise MarketError(str(error)) from None
+        except NetworkError:
+            await self._drop()
+            raise
+        if (fault := map_fault(signed.message)) is not None:
+            raise MarketError(f"network map: {fault}")
+        return signed
 
     async def place(self, order: Signed[Order]) -> AsyncGenerator[OrderEvent, None]:
         """Send an order and yield its news until it has ended.

@@ -8,7 +8,8 @@ from typing import Any, Literal, Self, TypeVar, overload
 from swatow._answers import Completion, CompletionStream, JobReceipt, Piece
 from swatow._award import Award
 from swatow._client import NO_LIMITS, AsyncClient, Messages, Price
-from swatow_protocol.messages import Limits
+from swatow_protocol.envelope import Signed
+from swatow_protocol.messages import Limits, NetworkMap
 from swatow_protocol.messages.answers import AccountStatement
 
 T = TypeVar("T")
@@ -161,6 +162,10 @@ class Client:
             self._async.order(model=model, lots=lots, max_price=max_price, limits=limits)
         )
         return [SyncAward(self, award) for award in awards]
+
+    def network_map(self) -> Signed[NetworkMap]:
+        """Return the market's zones, paths and corridors. See `AsyncClient.network_map`."""
+        return self._call(self._async.network_map())
 
     def account(self) -> AccountStatement | None:
         """Return this buyer's account. See `AsyncClient.account`."""

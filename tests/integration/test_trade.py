@@ -1,11 +1,14 @@
 """Whole trades over real sockets: market, node, SDK; only the engine is simulated."""
 
 import asyncio
+import json
 from pathlib import Path
 
 import pytest
+from msgspec.structs import replace
 
 from swatow import Limits
+from swatow._cli import build
 from swatow.errors import (
     InsufficientFunds,
     InvalidRequest,
@@ -13,7 +16,7 @@ from swatow.errors import (
     LimitsUnmet,
     NodeFailed,
 )
-from swatow_protocol.messages import Retention
+from swatow_protocol.messages import DataClass, Retention
 from swatow_protocol.units import cost_nanos
 from tests.support.engines import PROMPT_TOKENS, SimulatedEngine
 from tests.support.world import MODEL, World, soon, world
@@ -73,6 +76,40 @@ async def test_many_jobs_at_once_share_one_award(tmp_path: Path) -> None:
         await settled(here)
         owed = -(-20 * (PROMPT_TOKENS * 250 + 60_000) // 1_000)
         assert await here.balance("buyer") == DEPOSIT - cost_nanos(owed, 80_000)
+
+
+async def test_data_leaves_its_country_under_a_corridor_of_the_map_that_buyers_read(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    path = {"origin": "sg", "zone": "cn-gd-shantou", "round_trip_ms": 62, "charge": "0.002"}
+    corridor = {
+        "name": "harbour",
+        "data_origin": "sg",
+        "zones": ["cn-gd"],
+        "data_class": DataClass.PERSONAL,
+        "retention": Retention.DAY,
+    }
+    async with world(tmp_path, paths=(path,), corridors=(corridor,)) as here:
+        await here.node(corridors=("harbour",), retention=Retention.NOTHING)
+        client = await here.client(order_wait_s=2.0)
+        signed = await client.network_map()
+        assert [each.name for each in signed.message.corridors] == ["harbour"]
+        words = ["map", "--market", here.address, "--directory", str(tmp_path / "reader"), "--json"]
+        await asyncio.to_thread(build(), words, result_action="return_value")
+        (line,) = (each for each in capsys.readouterr().out.splitlines() if each.startswith("{"))
+        told = json.loads(line)
+        assert told["id"] == signed.id.hex()
+        assert told["paths"] == [{**path, "charge": 2_000}]
+        assert told["corridors"] == [{**corridor, "attestation": None}]
+
+        personal = Limits(
+            origin="sg", data_origin="sg", data_class=DataClass.PERSONAL, corridor="harbour"
+        )
+        answer = await client.chat(model=MODEL, messages=MESSAGES, limits=personal)
+        assert answer.receipt.price == 82_000
+        important = replace(personal, data_class=DataClass.IMPORTANT)
+        with pytest.raises(LimitsUnmet, match="corridor"):
+            await client.chat(model=MODEL, messages=MESSAGES, limits=important)
 
 
 async def test_closing_the_stream_stops_the_engine_and_pays_what_was_made(tmp_path: Path) -> None:

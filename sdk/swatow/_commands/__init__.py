@@ -6,7 +6,7 @@ from cyclopts import App
 
 from swatow._commands.local import config, keys, version
 from swatow._commands.serve import gateway
-from swatow._commands.trade import chat, order, wallet
+from swatow._commands.trade import chat, network_map, order, wallet
 
 app = App(
     name="swatow",
@@ -15,3 +15,4 @@ app = App(
 )
 for command in (chat, order, wallet, gateway, keys, config, version):
     app.command(command)
+app.command(network_map, name="map")

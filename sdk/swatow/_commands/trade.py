@@ -232,6 +232,38 @@ def wallet(
     asyncio.run(run())
 
 
+def network_map(
+    *, market: str | None = None, directory: Directory = None, json: Json = False
+) -> None:
+    """Show the market's zones, the paths between them, and the corridors for restricted data.
+
+    Example: swatow map --market KEY@127.0.0.1:7700
+
+    Round trips and charges count from `--origin`; a corridor is named with `--corridor`, and asks
+    for `--data-origin` and `--data-class` too.
+
+    Parameters
+    ----------
+    market
+        KEY@host:port; else from the settings.
+    directory
+        The wallet. [~/.swatow/buyer]
+    """
+    from swatow_protocol.shell.network_map import show_map
+    from swatow_protocol.shell.terminal import Terminal
+
+    async def run() -> None:
+        client = open_client(market, directory, None)
+        try:
+            signed = await client.network_map()
+        finally:
+            await client.aclose()
+        facts = {"id": signed.id.hex(), "market": signed.message.sender.hex()}
+        show_map(Terminal(as_json=json), signed.message, facts)
+
+    asyncio.run(run())
+
+
 def _show_receipt(terminal: "Terminal", receipt: "JobReceipt") -> None:
     if terminal.watched:
         terminal.facts("Receipt", receipt.rows())

@@ -199,6 +199,93 @@ class TestModels:
             run("models")
 
 
+class TestMap:
+    TOML = """
+[[zones]]
+name = "sg"
+position = { latitude = 1_352_100, longitude = 103_819_800 }
+[[zones]]
+name = "cn-gd"
+[[paths]]
+origin = "sg"
+zone = "cn-gd"
+round_trip_ms = 62
+charge = "0.002"
+[[paths]]
+origin = "cn-gd"
+zone = "sg"
+[[corridors]]
+name = "harbour"
+data_origin = "sg"
+zones = ["cn", "cn-gd"]
+data_class = 1
+retention = 1
+attestation = "tdx"
+[[corridors]]
+name = "open"
+data_origin = "sg"
+zones = ["cn"]
+data_class = 0
+"""
+
+    def test_prints_json_for_programs(self, run: Run, home: Path) -> None:
+        (home / "config.toml").write_text(self.TOML)
+        assert json.loads(run("map", "--json")) == {
+            "zones": [
+                {"name": "cn-gd", "country": "cn", "position": None},
+                {
+                    "name": "sg",
+                    "country": "sg",
+                    "position": {"latitude": 1_352_100, "longitude": 103_819_800},
+                },
+            ],
+            "paths": [
+                {"origin": "cn-gd", "zone": "sg", "round_trip_ms": None, "charge": 0},
+                {"origin": "sg", "zone": "cn-gd", "round_trip_ms": 62, "charge": 2_000},
+            ],
+            "corridors": [
+                {
+                    "name": "harbour",
+                    "data_origin": "sg",
+                    "zones": ["cn", "cn-gd"],
+                    "data_class": 1,
+                    "retention": 1,
+                    "attestation": "tdx",
+                },
+                {
+                    "name": "open",
+                    "data_origin": "sg",
+                    "zones": ["cn"],
+                    "data_class": 0,
+                    "retention": None,
+                    "attestation": None,
+                },
+            ],
+        }
+
+    def test_prints_lines_with_tabs_where_nobody_watches(self, run: Run, home: Path) -> None:
+        (home / "config.toml").write_text(self.TOML)
+        assert run("map").splitlines() == [
+            "zone\tcountry\tlatitude\tlongitude",
+            "cn-gd\tcn\t\t",
+            "sg\tsg\t1.35\t103.82",
+            "from\tto\tround trip\tcharge a million",
+            "cn-gd\tsg\tnot measured\t0.00",
+            "sg\tcn-gd\t62 ms\t0.002",
+            "corridor\tdata of\tinto\tclass up to\tretention up to\tattestation",
+            "harbour\tsg\tcn cn-gd\tpersonal\tday\ttdx",
+            "open\tsg\tcn\tpublic\tany\tany",
+        ]
+
+    def test_that_contradicts_itself_is_refused_and_says_where(self, run: Run, home: Path) -> None:
+        (home / "config.toml").write_text(self.TOML.replace('zone = "cn-gd"', 'zone = "us"'))
+        with pytest.raises(ConfigError, match=r"from sg to us: the zone us is not stated"):
+            run("map")
+
+    def test_of_a_market_that_states_none_is_empty(self, run: Run) -> None:
+        assert json.loads(run("map", "--json")) == {"zones": [], "paths": [], "corridors": []}
+
+
 class TestRounds:
     async def trade(self, home: Path) -> None:
         world = await open_world(home)

@@ -61,6 +61,7 @@ class FakeMarket:
         )
         self.models: tuple[bytes, ...] = (deal.MODEL.envelope,)
         self.terms: bytes = sign(samples.market_terms(), MARKET).envelope
+        self.map: bytes | SwatowError = sign(samples.network_map(), MARKET).envelope
         self.listed: tuple[bytes, ...] | SwatowError = ()
         self.hold: asyncio.Event | None = None
         """News waits for this where it is set."""
@@ -80,6 +81,12 @@ class FakeMarket:
         if isinstance(self.listed, SwatowError):
             raise self.listed
         return OfferList(offers=self.listed)
+
+    async def network_map(self) -> bytes:
+        """Tell the network map."""
+        if isinstance(self.map, SwatowError):
+            raise self.map
+        return self.map
 
     async def ask(self, envelope: bytes) -> QueryAnswer:
         """Answer a query."""

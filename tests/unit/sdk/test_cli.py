@@ -82,7 +82,9 @@ def test_a_command_line_that_cannot_be_used_leaves_with_2(run: Any, words: list[
     assert told.err
 
 
-@pytest.mark.parametrize("command", [["chat", "hello"], ["order"], ["wallet"], ["gateway"]])
+@pytest.mark.parametrize(
+    "command", [["chat", "hello"], ["order"], ["wallet"], ["map"], ["gateway"]]
+)
 def test_without_a_market_there_is_nothing_to_do(run: Any, command: list[str]) -> None:
     told = run(*command)
     assert told.code == 2

@@ -24,6 +24,7 @@ from swatow.errors import (
 )
 from swatow_protocol.errors import CallRefused
 from swatow_protocol.messages import JobRefusal, Usage
+from tests.support import samples
 from tests.support.samples import MARKET, NETWORK, NODE
 from tests.unit.sdk.market import FakeMarket, Grant, reconnect, wallet_in
 
@@ -361,6 +362,15 @@ async def test_a_model_that_is_not_listed_is_named(tmp_path: Path) -> None:
     with pytest.raises(InvalidValue, match=r"'gpt'"):
         await buyer.client.run(HELLO, model="gpt")
     assert buyer.market.orders == []
+
+
+def test_a_synchronous_client_tells_the_network_map_too(tmp_path: Path) -> None:
+    market = FakeMarket(wallet_in(tmp_path))
+    with Client(
+        market=f"{MARKET.key.hex()}@127.0.0.1:1", directory=str(tmp_path), network=NETWORK
+    ) as client:
+        reconnect(client._async._market, market)
+        assert client.network_map().message == samples.network_map()
 
 
 def test_a_synchronous_client_ends_its_thread_although_closing_fails(

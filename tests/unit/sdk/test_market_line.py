@@ -9,6 +9,7 @@ from swatow._market import MarketLine
 from swatow.errors import InvalidValue, MarketError, OutcomeUnknown, Unreachable
 from swatow_protocol.envelope import Signed, sign
 from swatow_protocol.errors import CallRefused, MessageRefused, Refusal, RemoteError
+from swatow_protocol.identity import Identity
 from swatow_protocol.messages import Limits, ModelLimit, Order, Subject
 from swatow_protocol.messages.answers import Granted, OrderState
 from tests.support import samples
@@ -61,6 +62,23 @@ async def test_a_catalogue_that_the_market_did_not_sign_is_no_catalogue(
         market.terms = sign(samples.market_terms(sender=STRANGER.key), STRANGER).envelope
     with pytest.raises(MarketError):
         await line.catalogue()
+
+
+async def test_the_network_map_is_what_the_market_signed(line: MarketLine) -> None:
+    assert await line.network_map() == sign(samples.network_map(), MARKET)
+
+
+@pytest.mark.parametrize(
+    ("changes", "signer"),
+    [({"sender": STRANGER.key}, STRANGER), ({"network": "other"}, MARKET), ({"zones": ()}, MARKET)],
+    ids=["signed by a stranger", "of another network", "contradicts itself"],
+)
+async def test_a_network_map_that_is_not_the_markets_or_cannot_be_is_none(
+    line: MarketLine, market: FakeMarket, changes: dict[str, Any], signer: Identity
+) -> None:
+    market.map = sign(samples.network_map(**changes), signer).envelope
+    with pytest.raises(MarketError):
+        await line.network_map()
 
 
 async def test_offers_that_nobody_signed_or_that_have_expired_are_left_out(
@@ -223,14 +241,16 @@ async def test_a_query_is_signed_for_this_market_alone(
 async def test_an_answer_that_is_none_is_the_markets_fault(
     line: MarketLine, market: FakeMarket, error: RemoteError
 ) -> None:
-    market.answer = market.listed = error
+    market.answer = market.listed = market.map = error
     with pytest.raises(MarketError, match=r"why"):
         await line.ask(Subject.ACCOUNT)
     with pytest.raises(MarketError, match=r"why"):
         await line.offers()
+    with pytest.raises(MarketError, match=r"why"):
+        await line.network_map()
 
 
-@pytest.mark.parametrize("call", ["ask", "offers", "catalogue"])
+@pytest.mark.parametrize("call", ["ask", "offers", "catalogue", "network_map"])
 async def test_a_call_that_is_lost_drops_the_connection(
     line: MarketLine, market: FakeMarket, call: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -239,12 +259,13 @@ async def test_a_call_that_is_lost_drops_the_connection(
     async def lost() -> Any:
         raise Unreachable("down")
 
-    market.answer = market.listed = Unreachable("down")
+    market.answer = market.listed = market.map = Unreachable("down")
     monkeypatch.setattr(market, "catalogue", lost)
     calls = {
         "ask": lambda: line.ask(Subject.ACCOUNT),
         "offers": line.offers,
         "catalogue": line.catalogue,
+        "network_map": line.network_map,
     }
     with pytest.raises(Unreachable):
         await calls[call]()
