@@ -96,10 +96,12 @@ class Orders:
         """Order lots and wait for what the market awards.
 
         Raises:
+            InvalidValue: a corridor is named, but not which data goes through it.
             InsufficientFunds, OrderRejected: the market does not take the order.
             LimitsUnmet: nothing was awarded in order_wait_s; names the limits.
             NetworkError, MarketError: as in `MarketLine.place`.
         """
+        _check_corridor(limits)
         order = await self._make(model, lots, price, limits)
         awards: dict[bytes, HeldAward] = {}  # an order that is asked about again tells all of them
         unmet: tuple[LimitName, ...] = ()
@@ -201,6 +203,13 @@ class Orders:
         if idle:
             oldest = min(idle, key=lambda award: award.award.expires_us)
             del self._held[oldest.id], self._what[oldest.id]
+
+
+def _check_corridor(limits: Limits) -> None:
+    """No corridor admits data of unknown origin or class: such an order would wait in vain."""
+    for name in ("data_origin", "data_class"):
+        if limits.corridor is not None and getattr(limits, name) is None:
+            raise InvalidValue(name, f"state it too: the corridor {limits.corridor} asks for it")
 
 
 def _check_admitted(event: OrderEvent) -> None:

@@ -94,8 +94,12 @@ async def test_data_leaves_its_country_under_a_corridor_of_the_map_that_buyers_r
         client = await here.client(order_wait_s=2.0)
         signed = await client.network_map()
         assert [each.name for each in signed.message.corridors] == ["harbour"]
-        words = ["map", "--market", here.address, "--directory", str(tmp_path / "reader"), "--json"]
+        words = ["map", "--market", here.address, "--directory", str(tmp_path / "reader")]
         await asyncio.to_thread(build(), words, result_action="return_value")
+        lines = capsys.readouterr().out.splitlines()
+        assert f"id\t{signed.id.hex()}" in lines
+        assert "sg\tcn-gd-shantou\t62 ms\t0.002" in lines
+        await asyncio.to_thread(build(), [*words, "--json"], result_action="return_value")
         (line,) = (each for each in capsys.readouterr().out.splitlines() if each.startswith("{"))
         told = json.loads(line)
         assert told["id"] == signed.id.hex()

@@ -365,8 +365,9 @@ class TestCorridors:
 
     def test_what_the_corridor_does_not_ask_for_need_not_be_stated(self) -> None:
         wanted = asking(corridor="open-seas", data_origin="sg", data_class=DataClass.PUBLIC)
-        says_little = offering(corridors=("open-seas",), retention=None, attestation=None)
-        assert failures(wanted, says_little) == []
+        for retention, attestation in ((None, None), (Retention.UNBOUNDED, "tdx")):
+            stated = {"retention": retention, "attestation": attestation}
+            assert failures(wanted, offering(corridors=("open-seas",), **stated)) == []
 
     def test_what_fails_the_corridor_and_the_order_is_named_for_both(self) -> None:
         wanted = asking(**UNDER, retention=Retention.NOTHING, attestations=("sev-snp",))

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from msgspec.structs import replace
 
 from swatow import _orders
 from swatow._config import BuyerSettings
@@ -33,6 +34,7 @@ from swatow_protocol.messages.answers import (
     Verdict,
 )
 from swatow_protocol.shell.settings import load
+from tests.support import samples
 from tests.support.samples import NETWORK, NOW_US, SECOND, STRANGER
 from tests.unit.node import deal
 from tests.unit.sdk.market import Counter, FakeMarket, Grant, line_to, reconnect, wallet_in
@@ -199,6 +201,19 @@ async def test_an_order_that_nothing_meets_names_the_limits(shop: Shop) -> None:
         await shop.reserve(100)
     assert error.value.limits == unmet
     assert not error.value.may_pass
+
+
+@pytest.mark.parametrize("missing", ["data_origin", "data_class"])
+async def test_an_order_through_a_corridor_says_which_data_goes_through(
+    shop: Shop, missing: str
+) -> None:
+    whole = samples.all_limits()
+    with pytest.raises(InvalidValue, match=rf"^{missing}: .*shantou-2026"):
+        await shop.reserve(100, limits=replace(whole, **{missing: None}))
+    assert shop.market.orders == []
+    await shop.reserve(100, limits=whole)
+    await shop.reserve(100, limits=replace(whole, corridor=None, data_class=None))
+    assert len(shop.market.orders) == 2
 
 
 @pytest.mark.parametrize(
