@@ -16,21 +16,18 @@ from numpy.typing import NDArray
 from swatow_market.exchange.eligibility import admits_class
 from swatow_market.exchange.network_map import NetworkMap
 from swatow_market.exchange.offers import BookOffer
+from swatow_market.exchange.signature import handicaps
 from swatow_protocol.messages import (
     DataClass,
     Limits,
     Model,
     OrderTerms,
-    PaymentTerms,
     Retention,
 )
 from swatow_protocol.messages.network_map import places_around
 
 Ints: TypeAlias = NDArray[np.int64]
 Bools: TypeAlias = NDArray[np.bool_]
-
-Signature: TypeAlias = tuple[tuple[tuple[bytes, int], ...], int | None, PaymentTerms, Limits]
-"""(model, handicap) by model, rate, payment terms, limits."""
 
 UNSTATED: Final = 2**63 - 1
 """In place of a number that is not stated: beyond every limit that the wire allows."""
@@ -48,25 +45,6 @@ class Row:
     """(R,) Path charge + handicap, in nanos a lot."""
     charges: Ints
     """(R,) Path charge alone, in nanos a lot."""
-
-
-def handicaps(terms: OrderTerms) -> dict[bytes, int]:
-    """Return, by model, how far its limit price lies below the highest: nanos a lot.
-
-    Of a model that is named twice the first limit price counts, as in `price_limit`.
-    """
-    if len(terms.models) == 1:  # most orders, and there may be a million of them
-        return {terms.models[0].model: 0}
-    highest = max(limit.price for limit in terms.models)
-    return {limit.model: highest - limit.price for limit in reversed(terms.models)}
-
-
-def signature(terms: OrderTerms) -> Signature:
-    """Return what the row of an order depends on: orders of one signature have one row.
-
-    Prices are in it as handicaps alone, so orders that differ in what they pay share a row.
-    """
-    return tuple(sorted(handicaps(terms).items())), terms.rate, terms.payment, terms.limits
 
 
 class OfferTable:

@@ -12,7 +12,7 @@ from typing import TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
-from swatow_market.exchange.offer_table import Signature, signature
+from swatow_market.exchange.signature import Signature, signature
 from swatow_protocol.messages import OrderTerms
 
 Ints: TypeAlias = NDArray[np.int64]

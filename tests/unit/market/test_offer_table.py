@@ -13,9 +13,10 @@ from hypothesis import strategies as st
 
 from swatow_market.exchange.eligibility import failed_limits, price_limit
 from swatow_market.exchange.network_map import NetworkMap, Path
-from swatow_market.exchange.offer_table import OfferTable, Row, signature
+from swatow_market.exchange.offer_table import OfferTable, Row
 from swatow_market.exchange.offers import BookOffer
 from swatow_market.exchange.orders import BookOrder
+from swatow_market.exchange.signature import signature
 from swatow_protocol.envelope import sign
 from swatow_protocol.messages import (
     Attributes,
