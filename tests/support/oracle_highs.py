@@ -11,7 +11,7 @@ import highspy
 import numpy as np
 
 from swatow_market.exchange.clearing.problem import Problem
-from tests.support.oracles import Found, dot, owners, serve, welfare_of
+from tests.support.oracles import Found, dot, owners, places_of_rows, serve, welfare_of
 
 
 def solve(problem: Problem) -> Found:
@@ -38,12 +38,12 @@ def solve(problem: Problem) -> Found:
 
 
 def _linear_program(problem: Problem) -> highspy.HighsLp:
-    """Columns are arcs, demand steps, supply steps; rows the balances of segments and nodes."""
-    segments, nodes = problem.segments, problem.nodes
+    """Columns are arcs, demand steps, supply steps; rows the balances of all vertices."""
+    segments = problem.segments
     arcs, wanted, offered = map(len, (problem.arc_node, problem.demand_lots, problem.supply_lots))
     program = highspy.HighsLp()
     program.num_col_ = arcs + wanted + offered
-    program.num_row_ = segments + nodes
+    program.num_row_ = segments + problem.nodes + problem.hubs
     program.col_cost_ = np.concatenate(
         [2.0 * problem.arc_cost, -2.0 * problem.demand_price - 1, 2.0 * problem.supply_price]
     )
@@ -57,7 +57,7 @@ def _linear_program(problem: Problem) -> highspy.HighsLp:
     matrix.start_ = np.concatenate(
         [np.arange(0, 2 * arcs, 2), 2 * arcs + np.arange(wanted + offered + 1)]
     )
-    arc_rows = np.stack([owners(problem.arc_start), segments + problem.arc_node], axis=1)
+    arc_rows = np.stack([places_of_rows(problem), segments + problem.arc_node], axis=1)
     matrix.index_ = np.concatenate(
         [
             arc_rows.ravel(),
@@ -73,13 +73,13 @@ def _linear_program(problem: Problem) -> highspy.HighsLp:
 
 def _check(problem: Problem, found: Found, objective: int) -> None:
     """The rounded flow must be a flow, and worth what HiGHS says."""
-    shape = (problem.segments, problem.nodes)
-    arcs, inward, outward = (np.zeros(sum(shape), dtype=np.int64) for _ in range(3))
-    np.add.at(arcs, owners(problem.arc_start), found.arc_lots)
-    np.add.at(arcs, shape[0] + problem.arc_node, found.arc_lots)
-    np.add.at(inward, owners(problem.demand_start), found.demand_used)
-    np.add.at(outward, shape[0] + owners(problem.supply_start), found.supply_used)
-    if not np.array_equal(arcs, inward + outward):
+    segments = problem.segments
+    gained = np.zeros(segments + problem.nodes + problem.hubs, dtype=np.int64)
+    np.add.at(gained, places_of_rows(problem), found.arc_lots)
+    np.add.at(gained, segments + problem.arc_node, -found.arc_lots)
+    np.add.at(gained, owners(problem.demand_start), -found.demand_used)
+    np.add.at(gained, segments + owners(problem.supply_start), found.supply_used)
+    if gained.any():
         raise RuntimeError("HiGHS: the flow is not whole")
     welfare = welfare_of(
         problem,

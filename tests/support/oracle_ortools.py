@@ -15,26 +15,29 @@ from ortools.graph.python.min_cost_flow import (
 )
 
 from swatow_market.exchange.clearing.problem import Ints, Problem
-from tests.support.oracles import Found, owners, serve
+from tests.support.oracles import Found, owners, places_of_rows, serve
 
 
 def solve(problem: Problem) -> Found:
     """Return an optimal flow; RuntimeError if OR-tools finds none."""
     begun = time.perf_counter()
-    segments, nodes = problem.segments, problem.nodes
-    segment_of_arc = owners(problem.arc_start)
+    segments = problem.segments
+    vertices = segments + problem.nodes + problem.hubs
+    place_of_arc = places_of_rows(problem)
     segment_of_step = owners(problem.demand_start)
     node_of_step = owners(problem.supply_start)
     wanted = _sums(problem.demand_lots, problem.demand_start)
     offered = _sums(problem.supply_lots, problem.supply_start)
-    source = segments + nodes
+    most = np.full(vertices, min(int(wanted.sum()), int(offered.sum())))  # that a hub may pass on
+    most[:segments], most[segments : segments + problem.nodes] = wanted, offered
+    source = vertices
     flow = SimpleMinCostFlow()
     arcs = flow.add_arcs_with_capacity_and_unit_cost(
         np.concatenate([segments + problem.arc_node, np.full(len(segment_of_step), source)]),
-        np.concatenate([segment_of_arc, segment_of_step]),
+        np.concatenate([place_of_arc, segment_of_step]),
         np.concatenate(
             [
-                np.minimum(wanted[segment_of_arc], offered[problem.arc_node]),
+                np.minimum(most[place_of_arc], most[segments + problem.arc_node]),
                 problem.demand_lots,
             ]
         ),
@@ -53,8 +56,8 @@ def solve(problem: Problem) -> Found:
         raise RuntimeError(f"OR-tools: {status}")
     lots = np.asarray(flow.flows(arcs), dtype=np.int64)
     return Found(
-        arc_lots=lots[: len(segment_of_arc)],
-        demand_used=problem.demand_lots - lots[len(segment_of_arc) :],
+        arc_lots=lots[: len(place_of_arc)],
+        demand_used=problem.demand_lots - lots[len(place_of_arc) :],
         supply_used=np.asarray(flow.flows(steps), dtype=np.int64),
         seconds=time.perf_counter() - begun,
     )

@@ -122,6 +122,15 @@ def owners(start: Ints) -> Ints:
     return np.repeat(np.arange(len(start) - 1), np.diff(start))
 
 
+def places_of_rows(problem: Problem) -> Ints:
+    """(E,) Return where lots on an arc go, if segments are numbered first, then nodes, then hubs.
+
+    By the same numbers they come from segments + arc_node.
+    """
+    rows = owners(problem.arc_start)
+    return np.where(rows < problem.segments, rows, rows + problem.nodes)
+
+
 def dot(left: Ints, right: Ints) -> int:
     """Return the sum of products in Python's integers, which cannot overflow."""
     return sum(map(operator.mul, left.tolist(), right.tolist()))

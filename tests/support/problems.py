@@ -4,7 +4,7 @@ Small books with few prices, so that ties, shared price levels and unused arcs a
 corners that trouble solvers (the kinds below).
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 from typing import Any, TypeAlias
@@ -22,7 +22,10 @@ Steps: TypeAlias = dict[int, int]
 def build(
     demand: Sequence[Steps], supply: Sequence[Steps], arcs: Sequence[Mapping[int, int]]
 ) -> Problem:
-    """Return the problem of these curves; `arcs` holds node -> cost for each segment."""
+    """Return the problem of these curves; `arcs` holds node -> cost for each segment, then hub.
+
+    Hub h is node len(supply) + h.
+    """
     served = [sorted(each.items()) for each in arcs]
     falling = [sorted(each.items(), reverse=True) for each in demand]
     rising = [sorted(each.items()) for each in supply]
@@ -51,11 +54,14 @@ def parts(problem: Problem) -> tuple[list[Steps], list[Steps], list[dict[int, in
 def permuted(problem: Problem, segments: Sequence[int], nodes: Sequence[int]) -> Problem:
     """Return the same problem, its segments and nodes in another order: new i is old [i]."""
     demand, supply, arcs = parts(problem)
+    hubs = range(problem.hubs)
     place = {old: new for new, old in enumerate(nodes)}
+    place |= {len(nodes) + hub: len(nodes) + hub for hub in hubs}
+    rows = [*segments, *(len(segments) + hub for hub in hubs)]
     return build(
         [demand[old] for old in segments],
         [supply[old] for old in nodes],
-        [{place[node]: cost for node, cost in arcs[old].items()} for old in segments],
+        [{place[target]: cost for target, cost in arcs[old].items()} for old in rows],
     )
 
 
@@ -73,6 +79,11 @@ class Kind:
     lots: tuple[int, int] = (1, 9)
     density: float = 0.5
     """Chance of an arc."""
+    hubs: tuple[int, int] = (0, 0)
+    hub_chance: float = 0.5
+    """Chance of an arc to a hub, of segments and of hubs; that of hubs to nodes is density."""
+    node_chance: float = 1.0
+    """Chance that a segment of a problem with hubs has arcs to nodes at all."""
 
 
 KINDS: Mapping[str, Kind] = {
@@ -108,6 +119,22 @@ KINDS: Mapping[str, Kind] = {
         lots=(LOTS_MAX, 20 * LOTS_MAX),
         density=0.9,
     ),
+    "hubs": Kind(hubs=(1, 6), density=0.3),
+    "hubs only": Kind(hubs=(1, 4), node_chance=0.0, density=0.6),
+    "hubs in chains": Kind(segments=(4, 12), hubs=(8, 14), hub_chance=0.15, density=0.15),
+    "hubs at no cost": Kind(hubs=(2, 8), costs=(0, 0), bids=(0, 4), asks=(0, 4), density=0.4),
+    "hubs that nobody feeds": Kind(hubs=(2, 8), hub_chance=0.6, density=0.05),
+    "hubs that nobody uses": Kind(hubs=(2, 8), hub_chance=0.05, density=0.3),
+    "scarce behind hubs": Kind(
+        segments=(8, 20), nodes=(1, 4), supply_steps=(1, 1), lots=(1, 30), hubs=(2, 6)
+    ),
+    "greatest numbers through hubs": Kind(
+        asks=(0, PRICE_MAX),
+        bids=(0, PRICE_MAX),
+        costs=(0, PRICE_MAX // 8),
+        lots=(1, LOTS_MAX),
+        hubs=(2, 9),
+    ),
 }
 
 
@@ -117,7 +144,7 @@ def random_problem(seed: int, kind: Kind) -> Problem:
 
 
 def problems(
-    *, segments: int = 6, nodes: int = 4, price: int = 12, lots: int = 5
+    *, segments: int = 6, nodes: int = 4, hubs: int = 3, price: int = 12, lots: int = 5
 ) -> st.SearchStrategy[Problem]:
     """Return problems of at most so much, which hypothesis shrinks towards the empty one."""
     curves = st.dictionaries(st.integers(0, price), st.integers(1, lots), max_size=4)
@@ -126,10 +153,17 @@ def problems(
     def draw_problem(draw: st.DrawFn) -> Problem:
         supply: list[dict[int, int]] = draw(st.lists(curves, max_size=nodes))
         demand: list[dict[int, int]] = draw(st.lists(curves, max_size=segments))
-        row: st.SearchStrategy[dict[int, int]] = st.just({})
-        if supply:
-            row = st.dictionaries(st.integers(0, len(supply) - 1), st.integers(0, price))
-        arcs = draw(st.lists(row, min_size=len(demand), max_size=len(demand)))
+        between = draw(st.integers(0, hubs))
+
+        def rows(targets: int, count: int) -> list[dict[int, int]]:
+            row: st.SearchStrategy[dict[int, int]] = st.just({})
+            if targets:
+                row = st.dictionaries(st.integers(0, targets - 1), st.integers(0, price))
+            return draw(st.lists(row, min_size=count, max_size=count))
+
+        arcs = rows(len(supply) + between, len(demand))
+        for hub in range(between):
+            arcs += rows(len(supply) + hub, 1)
         return build(demand, supply, arcs)
 
     return draw_problem()
@@ -142,13 +176,23 @@ def _make(kind: Kind, random: np.random.Generator) -> Problem:
     def curve(steps: tuple[int, int], prices: tuple[int, int]) -> Steps:
         return {within(prices): within(kind.lots) for _ in range(within(steps))}
 
+    def row(targets: Iterable[int], chance: float) -> dict[int, int]:
+        return {target: within(kind.costs) for target in targets if random.random() < chance}
+
     nodes = within(kind.nodes)
     supply = [curve(kind.supply_steps, kind.asks) for _ in range(nodes)]
     demand = [curve(kind.demand_steps, kind.bids) for _ in range(within(kind.segments))]
-    arcs = [
-        {node: within(kind.costs) for node in range(nodes) if random.random() < kind.density}
-        for _ in demand
-    ]
+    if not kind.hubs[1]:
+        arcs = [row(range(nodes), kind.density) for _ in demand]
+        return build(demand, supply, arcs)
+    hubs = within(kind.hubs)
+    arcs = []
+    for number in range(len(demand) + hubs):
+        hub = max(0, number - len(demand))
+        own = number >= len(demand) or random.random() < kind.node_chance
+        below = range(nodes, nodes + (hub if number >= len(demand) else hubs))
+        direct = row(range(nodes), kind.density) if own else {}
+        arcs.append(direct | row(below, kind.hub_chance))
     return build(demand, supply, arcs)
 
 

@@ -10,9 +10,11 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 
-from swatow_market.exchange.clearing import components, price_ranges, simplex
+from swatow_market.exchange.clearing import components, price_ranges, simplex, unfold
 from swatow_market.exchange.clearing.problem import Problem
 from tests.support.problems import problems
+
+MODULES = (components, price_ranges, simplex, unfold)
 
 
 def interpreted(compiled: ModuleType) -> ModuleType:
@@ -32,17 +34,19 @@ def plain() -> Iterator[dict[str, Any]]:
     before = config.DISABLE_JIT
     config.DISABLE_JIT = True
     try:
-        yield {each.__name__: interpreted(each) for each in (components, price_ranges, simplex)}
+        yield {each.__name__: interpreted(each) for each in MODULES}
     finally:
         config.DISABLE_JIT = before
 
 
-def bytes_of(parts: Any, flow: Any, ranges: Any, problem: Problem) -> list[bytes]:
-    """Solve each part and price it; return every array as bytes."""
+def bytes_of(functions: list[Any], problem: Problem) -> list[bytes]:
+    """Solve each part, price and unfold it; return every array as bytes."""
+    parts, flow, ranges, ways = functions
     found: list[np.ndarray[Any, Any]] = []
     for part in parts(problem):
         solved = flow(part.problem)
         found += [part.arcs, part.demand, part.supply, *solved, *ranges(part.problem, *solved)]
+        found += ways(part.problem, solved[0], part.problem.arc_cost)
     return [each.tobytes() for each in found]
 
 
@@ -51,8 +55,10 @@ def bytes_of(parts: Any, flow: Any, ranges: Any, problem: Problem) -> list[bytes
 def test_interpreted_and_compiled_give_the_same_bytes(
     plain: dict[str, Any], problem: Problem
 ) -> None:
-    names = (components.__name__, simplex.__name__, price_ranges.__name__)
-    split, solve_flow, ranges = (plain[name] for name in names)
-    assert bytes_of(split.split, solve_flow.solve_flow, ranges.price_ranges, problem) == bytes_of(
-        components.split, simplex.solve_flow, price_ranges.price_ranges, problem
+    functions = ("split", "solve_flow", "price_ranges", "unfold")
+    modules = (components, simplex, price_ranges, unfold)
+    left, right = (
+        [getattr(module, name) for module, name in zip(each, functions, strict=True)]
+        for each in ([plain[module.__name__] for module in modules], modules)
     )
+    assert bytes_of(left, problem) == bytes_of(right, problem)

@@ -17,7 +17,7 @@ from tests.support.oracles import Oracle, dot, exact_in_doubles, owners, welfare
 from tests.support.problems import KINDS, build, parts, permuted, problems, random_problem
 
 SEEDS = 30
-"""Random problems of each kind; there are 21 kinds."""
+"""Random problems of each kind; there are 29 kinds."""
 RARE = (("dense", 224), ("dense", 278), ("plenty", 244), ("greatest prices", 18))
 """Kinds and seeds with what is rare: a segment without demand whose curve leaves the tree."""
 NOBODY = np.iinfo(np.int64).max
@@ -25,7 +25,7 @@ NOBODY = np.iinfo(np.int64).max
 FEW_PRICES = 5
 """Prices of problems that are small enough to try every price of every node."""
 
-few_problems = problems(segments=3, nodes=3, price=FEW_PRICES, lots=3)
+few_problems = problems(segments=3, nodes=3, hubs=2, price=FEW_PRICES, lots=3)
 
 
 @pytest.fixture(scope="module")
@@ -56,13 +56,14 @@ def check_flow(problem: Problem, solution: Solution) -> None:
     assert all((each >= 0).all() for each in used)
     assert (solution.demand_used <= problem.demand_lots).all()
     assert (solution.supply_used <= problem.supply_lots).all()
-    segments, nodes = problem.segments, problem.nodes
-    into = totals(solution.arc_lots, owners(problem.arc_start), segments)
-    out_of = totals(solution.arc_lots, problem.arc_node, nodes)
+    segments, nodes, hubs = problem.segments, problem.nodes, problem.hubs
+    into = totals(solution.arc_lots, owners(problem.arc_start), segments + hubs)
+    out_of = totals(solution.arc_lots, problem.arc_node, nodes + hubs)
     served = totals(solution.demand_used, owners(problem.demand_start), segments)
     given_up = totals(solution.supply_used, owners(problem.supply_start), nodes)
-    assert into.tolist() == served.tolist()
-    assert out_of.tolist() == given_up.tolist()
+    assert into[:segments].tolist() == served.tolist()
+    assert out_of[:nodes].tolist() == given_up.tolist()
+    assert into[segments:].tolist() == out_of[nodes:].tolist()
 
 
 def check_order_of_steps(start: Ints, lots: Ints, used: Ints) -> None:
@@ -73,22 +74,28 @@ def check_order_of_steps(start: Ints, lots: Ints, used: Ints) -> None:
     assert (used[later - 1] == lots[later - 1]).all()
 
 
-def segment_prices(problem: Problem, prices: Ints) -> Ints:
-    """Return the cheapest delivered price of each segment; NOBODY where there is none."""
-    cheapest = np.full(problem.segments, NOBODY)
-    priced = prices[problem.arc_node] != NO_PRICE
-    delivered = np.where(priced, prices[problem.arc_node] + problem.arc_cost, NOBODY)
-    np.minimum.at(cheapest, owners(problem.arc_start), delivered)
-    return cheapest
+def delivered_prices(problem: Problem, prices: Ints) -> tuple[Ints, Ints]:
+    """Return (cheapest price of each row, delivered price on each arc); NOBODY for none."""
+    at = [NOBODY if price == NO_PRICE else price for price in prices.tolist()]
+    cheapest: list[int] = [NOBODY] * (problem.segments + problem.hubs)
+    delivered: list[int] = [NOBODY] * len(problem.arc_node)
+    hubs_first = [*range(problem.segments, len(cheapest)), *range(problem.segments)]
+    for row in hubs_first:
+        for arc in range(int(problem.arc_start[row]), int(problem.arc_start[row + 1])):
+            there = at[int(problem.arc_node[arc])]
+            delivered[arc] = there if there == NOBODY else there + int(problem.arc_cost[arc])
+            cheapest[row] = min(cheapest[row], delivered[arc])
+        if row >= problem.segments:
+            at.append(cheapest[row])
+    return np.array(cheapest, dtype=np.int64), np.array(delivered, dtype=np.int64)
 
 
 def check_prices_support(problem: Problem, solution: Solution, prices: Ints) -> None:
     """At these prices everybody gets what suits them best, so no flow is worth more (C2 to C6)."""
-    paid = segment_prices(problem, prices)
+    paid, delivered = delivered_prices(problem, prices)
     (carrying,) = np.nonzero(solution.arc_lots)
-    node, segment = problem.arc_node[carrying], owners(problem.arc_start)[carrying]
-    assert (prices[node] != NO_PRICE).all()
-    assert (prices[node] + problem.arc_cost[carrying] == paid[segment]).all()
+    assert (delivered[carrying] != NOBODY).all()
+    assert (delivered[carrying] == paid[owners(problem.arc_start)[carrying]]).all()
     price = paid[owners(problem.demand_start)]
     assert (solution.demand_used == problem.demand_lots)[problem.demand_price > price].all()
     assert (solution.demand_used == 0)[problem.demand_price < price].all()
@@ -108,27 +115,31 @@ def check_end(problem: Problem, solution: Solution, prices: Ints, *, up: bool) -
     likewise; and they hold each other: upwards a segment pays no more than any node's delivered
     price and takes from none that is dearer, downwards the other way round.
     """
-    segment, node = owners(problem.arc_start), problem.arc_node
-    paid = segment_prices(problem, prices)
+    row, target = owners(problem.arc_start), problem.arc_node
+    paid, delivered = delivered_prices(problem, prices)
     spare = solution.demand_used < problem.demand_lots
     at_limit = problem.demand_price == paid[owners(problem.demand_start)]
-    segment_held = held(
-        at_limit & ((solution.demand_used > 0) if up else spare), problem.demand_start
-    )
+    hubs_held = np.zeros(problem.hubs, dtype=bool)
+    row_held = held(at_limit & ((solution.demand_used > 0) if up else spare), problem.demand_start)
+    row_held = np.concatenate([row_held, hubs_held])
     spare = solution.supply_used < problem.supply_lots
     at_ask = problem.supply_price == prices[owners(problem.supply_start)]
     node_held = held(at_ask & (spare if up else (solution.supply_used > 0)), problem.supply_start)
     if not up:
         node_held |= prices == 0
-    tight = (prices[node] != NO_PRICE) & (prices[node] + problem.arc_cost == paid[segment])
+    target_held = np.concatenate([node_held, hubs_held])
+    tight = (delivered != NOBODY) & (delivered == paid[row])
     carrying = solution.arc_lots > 0
-    to_segment, to_node = (tight, carrying) if up else (carrying, tight)
+    to_row, to_target = (tight, carrying) if up else (carrying, tight)
     count = -1
-    while count < node_held.sum():
-        count = node_held.sum()
-        segment_held[segment[to_segment & node_held[node]]] = True
-        node_held[node[to_node & segment_held[segment]]] = True
-    assert node_held[prices != NO_PRICE].all()
+    while count < target_held.sum() + row_held.sum():
+        count = target_held.sum() + row_held.sum()
+        row_held[row[to_row & target_held[target]]] = True
+        target_held[target[to_target & row_held[row]]] = True
+        # A hub is a row and a target.
+        row_held[problem.segments :] |= target_held[problem.nodes :]
+        target_held[problem.nodes :] |= row_held[problem.segments :]
+    assert target_held[: problem.nodes][prices != NO_PRICE].all()
 
 
 def held(steps: NDArray[np.bool_], start: Ints) -> NDArray[np.bool_]:
@@ -216,14 +227,18 @@ def least_dual(problem: Problem, price_max: int) -> tuple[int, list[tuple[int, .
     """
     demand, supply, arcs = parts(problem)
     values: dict[tuple[int, ...], int] = {}
+    hubs = arcs[len(demand) :]
     for prices in product(range(price_max + 1), repeat=len(supply)):
         value = sum(
             max(0, prices[node] - ask) * lots
             for node, steps in enumerate(supply)
             for ask, lots in steps.items()
         )
-        for steps, row in zip(demand, arcs, strict=True):
-            paid = min((prices[node] + cost for node, cost in row.items()), default=NOBODY)
+        at = list(prices)
+        for row in hubs:
+            at.append(min((at[target] + cost for target, cost in row.items()), default=NOBODY))
+        for steps, row in zip(demand, arcs, strict=False):
+            paid = min((at[target] + cost for target, cost in row.items()), default=NOBODY)
             value += sum(max(0, bid - paid) * lots for bid, lots in steps.items())
         values[prices] = value
     least = min(values.values())
@@ -243,6 +258,7 @@ def test_the_prices_are_the_ends_of_all_whole_prices_that_support_an_optimum(
     demand, supply, arcs = parts(problem)
     open_nodes = [node for node, steps in enumerate(supply) if steps]
     place = {node: number for number, node in enumerate(open_nodes)}
+    place |= {len(supply) + hub: len(open_nodes) + hub for hub in range(problem.hubs)}
     open_arcs = [{place[n]: cost for n, cost in row.items() if n in place} for row in arcs]
     reduced = build(demand, [supply[node] for node in open_nodes], open_arcs)
     welfare, supporting = least_dual(reduced, FEW_PRICES)

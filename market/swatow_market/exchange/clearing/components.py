@@ -1,4 +1,4 @@
-"""Independent parts of a problem: sets of segments and nodes that no arc joins solve apart."""
+"""Independent parts of a problem: rows and nodes that no arc joins solve apart."""
 
 # pyright: reportArgumentType=false
 # (numba compiles this; to pyright an item of an array may be an array)
@@ -23,16 +23,20 @@ class Component(NamedTuple):
 
 
 def split(problem: Problem) -> Iterator[Component]:
-    """Yield the parts that have arcs, by their first segment."""
-    of_segment, of_node = _labels(problem.arc_start, problem.arc_node, problem.nodes)
-    segments, nodes = np.argsort(of_segment, kind="stable"), np.argsort(of_node, kind="stable")
-    place = np.zeros(problem.nodes, np.int64)
-    for label in np.unique(of_segment[np.diff(problem.arc_start) > 0]):
-        own_segments = segments[slice(*np.searchsorted(of_segment[segments], [label, label + 1]))]
-        own_nodes = nodes[slice(*np.searchsorted(of_node[nodes], [label, label + 1]))]
-        place[own_nodes] = np.arange(len(own_nodes))
-        arc_start, arcs = _take(problem.arc_start, own_segments)
-        demand_start, demand = _take(problem.demand_start, own_segments)
+    """Yield the parts that have segments with arcs, by their first segment."""
+    segments = problem.segments
+    of_row, of_target = _labels(
+        problem.arc_start, problem.arc_node, segments, len(problem.arc_start) - 1, problem.nodes
+    )
+    rows, targets = np.argsort(of_row, kind="stable"), np.argsort(of_target, kind="stable")
+    place = np.zeros(len(of_target), np.int64)
+    for label in np.unique(of_row[:segments][np.diff(problem.arc_start[: segments + 1]) > 0]):
+        own_rows = rows[slice(*np.searchsorted(of_row[rows], [label, label + 1]))]
+        own_targets = targets[slice(*np.searchsorted(of_target[targets], [label, label + 1]))]
+        place[own_targets] = np.arange(len(own_targets))
+        arc_start, arcs = _take(problem.arc_start, own_rows)
+        demand_start, demand = _take(problem.demand_start, own_rows[own_rows < segments])
+        own_nodes = own_targets[own_targets < problem.nodes]
         supply_start, supply = _take(problem.supply_start, own_nodes)
         part = Problem(
             arc_start=arc_start,
@@ -56,34 +60,36 @@ def _take(start: Ints, rows: Ints) -> tuple[Ints, Ints]:
 
 
 @njit(cache=True, nogil=True)
-def _labels(arc_start: Ints, arc_node: Ints, nodes: int) -> tuple[Ints, Ints]:
-    """Return a label for each segment and node: the first segment that arcs join it to.
+def _labels(
+    arc_start: Ints, arc_node: Ints, segments: int, rows: int, nodes: int
+) -> tuple[Ints, Ints]:
+    """Return a label for each row and each target: the first row that arcs join it to.
 
-    A node without arcs has the label -1.
+    A node without arcs has the label -1. A hub is a row and a target.
     """
-    segments = len(arc_start) - 1
-    above = np.arange(segments)  # union-find over segments; each node remembers one of its own
-    first = np.full(nodes, -1)
-    for segment in range(segments):
-        for arc in range(arc_start[segment], arc_start[segment + 1]):
-            node = arc_node[arc]
-            if first[node] == -1:
-                first[node] = segment
+    above = np.arange(rows)  # union-find over rows; each target remembers one of its own
+    first = np.full(nodes + rows - segments, -1)
+    first[nodes:] = np.arange(segments, rows)
+    for row in range(rows):
+        for arc in range(arc_start[row], arc_start[row + 1]):
+            target = arc_node[arc]
+            if first[target] == -1:
+                first[target] = row
                 continue
-            left, right = _top(above, first[node]), _top(above, segment)
+            left, right = _top(above, first[target]), _top(above, row)
             above[max(left, right)] = min(left, right)
-    of_segment = np.array([_top(above, segment) for segment in range(segments)], dtype=np.int64)
-    of_node = np.full(nodes, -1)
-    for node in range(nodes):
-        if first[node] != -1:
-            of_node[node] = of_segment[first[node]]
-    return of_segment, of_node
+    of_row = np.array([_top(above, row) for row in range(rows)], dtype=np.int64)
+    of_target = np.full(len(first), -1)
+    for target in range(len(first)):
+        if first[target] != -1:
+            of_target[target] = of_row[first[target]]
+    return of_row, of_target
 
 
 @njit(cache=True, nogil=True)
-def _top(above: Ints, segment: int) -> int:
-    """Return the first segment of a set, and shorten the way to it."""
-    while above[segment] != segment:
-        above[segment] = above[above[segment]]
-        segment = above[segment]
-    return segment
+def _top(above: Ints, row: int) -> int:
+    """Return the first row of a set, and shorten the way to it."""
+    while above[row] != row:
+        above[row] = above[above[row]]
+        row = above[row]
+    return row

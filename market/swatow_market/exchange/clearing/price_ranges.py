@@ -2,7 +2,7 @@
 
 They form a lattice. Its ends are potentials of the residual graph, found as shortest paths from
 and to a reference at price zero (Bellman-Ford); the middle of the two, rounded down, supports the
-optimum too. Node prices are never negative.
+optimum too. Node prices are never negative. Prices of hubs are steps on the way only.
 """
 
 import numpy as np
@@ -21,8 +21,9 @@ def price_ranges(
     worth = _edges(problem.demand_start, problem.demand_price, problem.demand_lots, demand_used)
     asked = _edges(problem.supply_start, problem.supply_price, problem.supply_lots, supply_used)
     arcs = (problem.arc_start, problem.arc_node, problem.arc_cost, arc_lots)
-    greatest = _greatest(*arcs, worth[0], asked[1])
-    least = _least(*arcs, worth[1], asked[0])
+    hubs = np.full(problem.hubs, NO_PRICE)  # they neither pay nor ask
+    greatest = _greatest(*arcs, worth[0], np.concatenate([asked[1], hubs]))[: problem.nodes]
+    least = _least(*arcs, worth[1], asked[0], problem.hubs)[: problem.nodes]
     bounded = greatest < _FAR
     return np.where(bounded, least, NO_PRICE), np.where(bounded, greatest, NO_PRICE)
 
@@ -49,46 +50,67 @@ def _greatest(
 ) -> Ints:
     """Lower prices from above until all hold: of nodes to the next ask, of segments to what the
     last lot served is worth, then along arcs."""
-    nodes = np.where(asked == NO_PRICE, _FAR, asked)
+    targets = np.where(asked == NO_PRICE, _FAR, asked)
     segments = np.where(worth == NO_PRICE, _FAR, worth)
+    count, rows = len(segments), len(arc_start) - 1
+    hub_zero = len(targets) - rows  # a hub is target hub_zero + its row
     changed = True
     while changed:
         changed = False
-        for segment in range(len(segments)):
-            here = segments[segment]
-            for arc in range(arc_start[segment], arc_start[segment + 1]):
-                there = nodes[arc_node[arc]]
+        for number in range(rows):  # hubs first, upwards
+            row = number + count if number + count < rows else number + count - rows
+            before = segments[row] if row < count else targets[hub_zero + row]
+            here = before
+            for arc in range(arc_start[row], arc_start[row + 1]):
+                there = targets[arc_node[arc]]
                 if there < _FAR and there + arc_cost[arc] < here:
                     here = there + arc_cost[arc]
-            for arc in range(arc_start[segment], arc_start[segment + 1]):
-                if arc_lots[arc] and here < _FAR and here - arc_cost[arc] < nodes[arc_node[arc]]:
-                    nodes[arc_node[arc]] = here - arc_cost[arc]
+            for arc in range(arc_start[row], arc_start[row + 1]):
+                if arc_lots[arc] and here < _FAR and here - arc_cost[arc] < targets[arc_node[arc]]:
+                    targets[arc_node[arc]] = here - arc_cost[arc]
                     changed = True
-            changed = changed or here < segments[segment]
-            segments[segment] = here
-    return nodes
+            changed = changed or here < before
+            if row < count:
+                segments[row] = here
+            else:
+                targets[hub_zero + row] = here
+    return targets
 
 
 @njit(cache=True, nogil=True)
 def _least(
-    arc_start: Ints, arc_node: Ints, arc_cost: Ints, arc_lots: Ints, worth: Ints, asked: Ints
+    arc_start: Ints,
+    arc_node: Ints,
+    arc_cost: Ints,
+    arc_lots: Ints,
+    worth: Ints,
+    asked: Ints,
+    hubs: int,
 ) -> Ints:
     """Raise prices from below until all hold: of nodes to the last ask used, of segments to what
     the next lot is worth, then along arcs."""
-    nodes = np.where(asked == NO_PRICE, 0, asked)
+    targets = np.concatenate((np.where(asked == NO_PRICE, 0, asked), np.full(hubs, -_FAR)))
     segments = np.where(worth == NO_PRICE, -_FAR, worth)
+    count, rows = len(segments), len(arc_start) - 1
+    hub_zero = len(targets) - rows
     changed = True
     while changed:
         changed = False
-        for segment in range(len(segments)):
-            here = segments[segment]
-            for arc in range(arc_start[segment], arc_start[segment + 1]):
-                if arc_lots[arc] and nodes[arc_node[arc]] + arc_cost[arc] > here:
-                    here = nodes[arc_node[arc]] + arc_cost[arc]
-            for arc in range(arc_start[segment], arc_start[segment + 1]):
-                if here - arc_cost[arc] > nodes[arc_node[arc]]:
-                    nodes[arc_node[arc]] = here - arc_cost[arc]
+        for number in range(rows):  # hubs last, downwards
+            row = number if number < count else rows - 1 - (number - count)
+            before = segments[row] if row < count else targets[hub_zero + row]
+            here = before
+            for arc in range(arc_start[row], arc_start[row + 1]):
+                there = targets[arc_node[arc]]
+                if arc_lots[arc] and there + arc_cost[arc] > here:
+                    here = there + arc_cost[arc]
+            for arc in range(arc_start[row], arc_start[row + 1]):
+                if here - arc_cost[arc] > targets[arc_node[arc]]:
+                    targets[arc_node[arc]] = here - arc_cost[arc]
                     changed = True
-            changed = changed or here > segments[segment]
-            segments[segment] = here
-    return nodes
+            changed = changed or here > before
+            if row < count:
+                segments[row] = here
+            else:
+                targets[hub_zero + row] = here
+    return targets

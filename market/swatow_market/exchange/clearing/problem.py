@@ -1,8 +1,9 @@
 """A round in arrays: what is wanted, what is offered, and which of it may meet at which cost.
 
 A transport problem. Segments want lots along falling price curves, supply nodes offer lots along
-rising ones, and an arc lets a node serve a segment at a cost. All integers are int64: prices and
-costs in nanos a lot, quantities in lots.
+rising ones, and an arc lets a node serve a segment at a cost. Hubs stand between: a hub takes lots
+from nodes and from hubs of lower number, by arcs of its own, and passes on what it takes. All
+integers are int64: prices and costs in nanos a lot, quantities in lots.
 """
 
 from dataclasses import dataclass
@@ -19,12 +20,13 @@ NO_PRICE = -1
 
 @dataclass(frozen=True, slots=True)
 class Problem:
-    """S segments, N supply nodes, E arcs; curves of D demand steps and K supply steps."""
+    """S segments, H hubs, N supply nodes, E arcs; curves of D demand steps and K supply steps."""
 
     arc_start: Ints
-    """(S + 1,) Arcs of segment s are arc_start[s] to arc_start[s + 1]."""
+    """(S + H + 1,) Arcs of row r are arc_start[r] to arc_start[r + 1]; segments, then hubs."""
     arc_node: Ints
-    """(E,) Supply node of an arc; rising within a segment."""
+    """(E,) Where the lots of an arc come from, rising within a row: supply node n is n, hub h is
+    N + h. A hub's arcs lead to nodes and hubs of lower number only."""
     arc_cost: Ints
     """(E,) Cost of a lot on an arc, zero or more."""
     demand_start: Ints
@@ -49,6 +51,11 @@ class Problem:
     def nodes(self) -> int:
         """Return N."""
         return len(self.supply_start) - 1
+
+    @property
+    def hubs(self) -> int:
+        """Return H."""
+        return len(self.arc_start) - len(self.demand_start)
 
 
 @dataclass(frozen=True, slots=True)

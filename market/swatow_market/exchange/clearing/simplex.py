@@ -1,7 +1,8 @@
 """Exact min-cost flow by a network simplex of our own, compiled once for each machine.
 
 The flow is a circulation through a root: root -> supply node at what the node asks, supply node ->
-segment at the cost of the arc, segment -> root at minus what the segment pays. Curves stay whole:
+segment at the cost of the arc, segment -> root at minus what the segment pays; on the way from node
+to segment, lots may pass through hubs. Curves stay whole:
 a curve is one arc whose cost rises from step to step, and outside the tree it stands between two
 of its steps. Trees are strongly feasible (Cunningham 1976), so no sequence of pivots repeats.
 
@@ -31,7 +32,8 @@ _BLOCK_MIN = 32
 
 
 class _Network(NamedTuple):
-    """Arcs by number: E from node to segment, S + N curves, N artificial from node to root."""
+    """Arcs by number: E between vertices, S + N curves, N + H artificial from nodes and hubs to
+    the root."""
 
     tail: Ints
     head: Ints
@@ -55,7 +57,7 @@ class _Flow(NamedTuple):
 
 
 class _Tree(NamedTuple):
-    """A spanning tree; vertices are S segments, N supply nodes, and the root last."""
+    """A spanning tree; vertices are S segments, N supply nodes, H hubs, and the root last."""
 
     parent: Ints
     arc: Ints
@@ -114,25 +116,27 @@ def _coarse(start: Ints, price: Ints, top: Ints, level: int) -> tuple[Ints, Ints
 def _begin(problem: Problem, start: Ints) -> tuple[_Network, _Flow, _Tree]:
     """Return an empty flow, and the tree of all segments' curves and all artificial arcs."""
     segments, nodes, arcs = problem.segments, problem.nodes, len(problem.arc_node)
-    root = segments + nodes
-    segment, node = np.arange(segments), segments + np.arange(nodes)
-    at_root = np.full(segments, root), np.full(nodes, root)
-    tail = np.concatenate([segments + problem.arc_node, segment, at_root[1], node])
-    head_of_arcs = np.repeat(segment, np.diff(problem.arc_start))
-    head = np.concatenate([head_of_arcs, at_root[0], node, at_root[1]])
+    curves = segments + nodes
+    root = curves + problem.hubs
+    segment, node, hub = np.split(np.arange(root), [segments, curves])
+    sources = np.concatenate([node, hub])
+    tail = np.concatenate([segments + problem.arc_node, segment, np.full(nodes, root), sources])
+    head_of_arcs = np.repeat(np.concatenate([segment, hub]), np.diff(problem.arc_start))
+    to_root = np.full(segments, root), np.full(len(sources), root)
+    head = np.concatenate([head_of_arcs, to_root[0], node, to_root[1]])
     count = len(tail)
     flow = _Flow(
         lots=np.zeros(count, np.int64),
         low=np.zeros(count, np.int64),
         high=np.full(count, _MANY),
         cost=np.zeros(count, np.int64),
-        at=np.zeros(segments + nodes, np.int64),
+        at=np.zeros(curves, np.int64),
     )
     flow.cost[:arcs] = 2 * problem.arc_cost
-    flow.cost[arcs + root :] = _MANY
+    flow.cost[arcs + curves :] = _MANY
     tree = _Tree(
         parent=np.full(root + 1, root),
-        arc=np.concatenate([arcs + segment, arcs + root + np.arange(nodes), [-1]]),
+        arc=np.concatenate([arcs + segment, arcs + curves + np.arange(len(sources)), [-1]]),
         depth=np.ones(root + 1, np.int64),
         price=np.zeros(root + 1, np.int64),
         child=np.full(root + 1, -1),
