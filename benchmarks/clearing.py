@@ -2,7 +2,7 @@
 
     python -m benchmarks.clearing [--orders 1000 10000] [--repeats 5] [--seed 1] [--large] [--json]
 
-Random orders (benchmarks/clearing_books.py) become demand curves in NumPy, timed apart; then every
+Random orders (benchmarks/clearing_books.py) become demand curves, timed apart; then every
 solver solves the same round, each in a process of its own, in turn, after a warm-up. A solver's
 time is that from the arrays of the problem to those of the flow; ours includes the prices.
 """
@@ -17,7 +17,7 @@ from dataclasses import dataclass, field
 from benchmarks.clearing_books import (
     Network,
     Orders,
-    demand_curves,
+    curves_of,
     make_network,
     make_orders,
     make_problem,
@@ -88,7 +88,7 @@ def main() -> None:
             "arcs": len(problem.arc_node),
             "steps": len(problem.demand_lots),
         }
-        rows.append({**size, "who": "orders to curves (NumPy)", "seconds": aggregation})
+        rows.append({**size, "who": "orders to curves", "seconds": aggregation})
         peers = [peer for peer in PEERS if count <= peer.orders_max]
         rows += [{**size, **row} for row in compare(measure(peers, problem, options.repeats))]
     report(terminal, rows, options.repeats)
@@ -96,10 +96,10 @@ def main() -> None:
 
 def prepare(orders: Orders, network: Network, repeats: int) -> tuple[Problem, float]:
     """Return the round, and the median of the seconds that adding up its orders takes."""
-    curves, seconds = demand_curves(orders), []
+    (curves, _), seconds = curves_of(orders), []
     for _ in range(repeats):
         begun = time.perf_counter()
-        curves = demand_curves(orders)
+        curves, _ = curves_of(orders)
         seconds.append(time.perf_counter() - begun)
     return make_problem(network, curves), statistics.median(seconds)
 

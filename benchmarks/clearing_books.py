@@ -12,6 +12,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from swatow_market.exchange.clearing.curves import demand_curves
 from swatow_market.exchange.clearing.problem import Ints, Problem
 
 ZONES, CLASSES, MODELS, SELLERS = 31, 3, 5, 200
@@ -32,7 +33,6 @@ PATH_PRICE = 40_000
 """Charge in nanos a lot of a path as long as the side of the square."""
 STEP_FACTORS = np.array([1.0, 1.08, 1.2, 1.4])
 """Prices of the steps of an offer, in terms of the first."""
-_PRICE_BITS = 40
 
 
 @dataclass(frozen=True, slots=True)
@@ -125,21 +125,15 @@ def make_network(seed: int) -> Network:
     )
 
 
-def demand_curves(orders: Orders) -> Curves:
-    """Add up the orders of each signature and price; signatures without orders drop out."""
-    top = (1 << _PRICE_BITS) - 1
-    key = orders.signature << _PRICE_BITS | (top - orders.price)
-    by_key = np.argsort(key)
-    key = key[by_key]
-    steps = np.flatnonzero(np.diff(key, prepend=-1))
-    signature, price = key[steps] >> _PRICE_BITS, top - (key[steps] & top)
-    segments = np.flatnonzero(np.diff(signature, prepend=-1))
-    return Curves(
-        signature=signature[segments],
-        start=np.append(segments, len(steps)),
-        price=price,
-        lots=np.add.reduceat(orders.lots[by_key], steps),
-    )
+def curves_of(orders: Orders, threads: int = 1) -> tuple[Curves, Ints]:
+    """Add up the orders of each signature and price; return each order's step too (n,).
+
+    Signatures without orders drop out.
+    """
+    found = demand_curves(orders.signature, orders.price, orders.lots, SIGNATURES, threads)
+    (present,) = np.nonzero(np.diff(found.start))
+    start = np.append(found.start[present], len(found.price))
+    return Curves(present, start, found.price, found.lots), found.step
 
 
 def make_problem(network: Network, curves: Curves) -> Problem:

@@ -9,12 +9,13 @@ import numba
 import numpy as np
 import pytest
 from hypothesis import given, settings
+from hypothesis import strategies as st
 
-from swatow_market.exchange.clearing import components, price_ranges, simplex, unfold
+from swatow_market.exchange.clearing import components, curves, price_ranges, simplex, unfold
 from swatow_market.exchange.clearing.problem import Problem
 from tests.support.problems import problems
 
-MODULES = (components, price_ranges, simplex, unfold)
+MODULES = (components, curves, price_ranges, simplex, unfold)
 
 
 def interpreted(compiled: ModuleType) -> ModuleType:
@@ -62,3 +63,16 @@ def test_interpreted_and_compiled_give_the_same_bytes(
         for each in ([plain[module.__name__] for module in modules], modules)
     )
     assert bytes_of(left, problem) == bytes_of(right, problem)
+
+
+@settings(deadline=None, max_examples=60)
+@given(rows=st.lists(st.tuples(st.integers(-1, 2), st.integers(0, 20), st.integers(1, 9))))
+@pytest.mark.parametrize("bins_min", [0, 1 << 12])
+def test_interpreted_and_compiled_add_up_alike(
+    plain: dict[str, Any], bins_min: int, rows: list[tuple[int, int, int]]
+) -> None:
+    columns = np.array(rows, dtype=np.int64).reshape(-1, 3).T.copy()
+    module = plain[curves.__name__]
+    module._BINS_MIN, module._BINS_AN_ORDER = bins_min, 0
+    left, right = (each.demand_curves(*columns, 3) for each in (module, curves))
+    assert [each.tobytes() for each in left] == [each.tobytes() for each in right]
