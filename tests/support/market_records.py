@@ -1,12 +1,12 @@
 """Small random problems of a round, and records of their solutions.
 
 `is_right` is the verifier's oracle: it solves the problem again and compares, where the verifier
-checks conditions.
+checks conditions. It knows no hubs: the cheapest way through them to a node is an arc to that node.
 """
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from functools import lru_cache
-from itertools import accumulate
+from itertools import accumulate, pairwise
 
 import numpy as np
 from hypothesis import strategies as st
@@ -25,7 +25,9 @@ ROUND = Round(
 Steps = list[tuple[int, int]]
 """(price, lots) of each step."""
 Arcs = dict[int, tuple[int, int]]
-"""Supply node -> (cost, the path charge in it)."""
+"""Supply node, or nodes + number of a hub -> (cost, the path charge in it)."""
+Way = tuple[int, tuple[int, ...]]
+"""What a lot costs on these arcs, one behind the other."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,12 +38,14 @@ class Drawn:
     supply: list[Steps]
     arcs: list[Arcs]
     """Of each segment."""
+    hubs: list[Arcs] = field(default_factory=list)
+    """The arcs of each hub, to nodes and lower hubs."""
 
     @property
     def problem(self) -> Problem:
         """Return it in arrays."""
         demand, supply = [_falling(each) for each in self.demand], [sorted(s) for s in self.supply]
-        rows = [sorted(each.items()) for each in self.arcs]
+        rows = [sorted(each.items()) for each in (*self.arcs, *self.hubs)]
         return Problem(
             arc_start=starts([len(row) for row in rows]),
             arc_node=ints([node for row in rows for node, _ in row]),
@@ -57,7 +61,8 @@ class Drawn:
     @property
     def arc_charge(self) -> Ints:
         """Return (E,) the path charge of each arc."""
-        return ints([charge for each in self.arcs for _, (_, charge) in sorted(each.items())])
+        rows = (*self.arcs, *self.hubs)
+        return ints([charge for each in rows for _, (_, charge) in sorted(each.items())])
 
 
 def ints(values: list[int]) -> Ints:
@@ -81,16 +86,25 @@ def _curves(price_max: int, lots_max: int) -> st.SearchStrategy[Steps]:
 
 
 @st.composite
-def problems(draw: st.DrawFn, price_max: int = 12, lots_max: int = 5) -> Drawn:
-    """Return small problems with ties, empty curves, unreachable nodes and lonely segments."""
+def problems(draw: st.DrawFn, price_max: int = 12, lots_max: int = 5, hubs_max: int = 0) -> Drawn:
+    """Return small problems with ties, empty curves, unreachable nodes and lonely segments.
+
+    Of the hubs, some have no arcs, some are used by nobody, and some stand in a row.
+    """
     supply = draw(st.lists(_curves(price_max, lots_max), max_size=4))
     demand = draw(st.lists(_curves(price_max, lots_max), max_size=4))
     cost = st.integers(0, max(1, price_max // 3)).flatmap(
         lambda most: st.tuples(st.just(most), st.integers(0, most))
     )
-    nodes = st.integers(0, max(0, len(supply) - 1))
-    arcs = st.dictionaries(nodes, cost, max_size=len(supply))
-    return Drawn(demand, supply, [draw(arcs) for _ in demand])
+    hubs = draw(st.integers(0, hubs_max))
+
+    def row(targets: int) -> Arcs:
+        if not targets:
+            return {}
+        return draw(st.dictionaries(st.integers(0, targets - 1), cost, max_size=4))
+
+    arcs = [row(len(supply) + hubs) for _ in demand]
+    return Drawn(demand, supply, arcs, [row(len(supply) + hub) for hub in range(hubs)])
 
 
 def record_of(drawn: Drawn, solution: Solution | None = None) -> Record:
@@ -102,8 +116,49 @@ def record_of(drawn: Drawn, solution: Solution | None = None) -> Record:
         orders=orders.head,
         problem=drawn.problem,
         arc_charge=drawn.arc_charge,
-        solution=solution or solve(drawn.problem),
+        solution=solution or best(drawn.problem),
     )
+
+
+def best(problem: Problem) -> Solution:
+    """Return the right outcome: without hubs, then each lot along its way through them."""
+    direct, ways = _without_hubs(problem)
+    found = solve(direct)
+    arc_lots = np.zeros(len(problem.arc_node), np.int64)
+    for way, lots in zip(ways, found.arc_lots.tolist(), strict=True):
+        arc_lots[list(way)] += lots
+    return replace(found, arc_lots=arc_lots)
+
+
+def _without_hubs(problem: Problem) -> tuple[Problem, list[tuple[int, ...]]]:
+    """Return the same problem without hubs, and the arcs that each of its arcs stands for."""
+    nodes, segments = len(problem.supply_start) - 1, len(problem.demand_start) - 1
+    rows = [range(at, end) for at, end in pairwise(problem.arc_start.tolist())]
+    of_hubs: list[dict[int, Way]] = []
+    for row in rows[segments:]:
+        of_hubs.append(_ways(problem, row, nodes, of_hubs))
+    found = [sorted(_ways(problem, row, nodes, of_hubs).items()) for row in rows[:segments]]
+    direct = replace(
+        problem,
+        arc_start=starts([len(row) for row in found]),
+        arc_node=ints([node for row in found for node, _ in row]),
+        arc_cost=ints([cost for row in found for _, (cost, _) in row]),
+    )
+    return direct, [way for row in found for _, (_, way) in row]
+
+
+def _ways(
+    problem: Problem, row: range, nodes: int, of_hubs: list[dict[int, Way]]
+) -> dict[int, Way]:
+    """Return the cheapest way to each node that a row leads to."""
+    found: dict[int, Way] = {}
+    for arc in row:
+        target, cost = int(problem.arc_node[arc]), int(problem.arc_cost[arc])
+        onward: dict[int, Way] = {target: (0, ())} if target < nodes else of_hubs[target - nodes]
+        for node, (rest, arcs) in onward.items():
+            way = (cost + rest, (arc, *arcs))
+            found[node] = min(found.get(node, way), way)
+    return found
 
 
 @lru_cache
@@ -118,12 +173,12 @@ def priced(solution: Solution, prices: Ints) -> Solution:
 
 def is_right(problem: Problem, solution: Solution, prices: Ints) -> bool:
     """Tell whether this is an outcome as the solver's: as good, as large, and so priced."""
-    best = solve(problem)
+    right = best(problem)
     return (
         _is_feasible(problem, solution)
-        and solution.welfare == _worth(problem, solution) == best.welfare
-        and solution.arc_lots.sum() == best.arc_lots.sum()
-        and prices.tolist() == middle(best.price_least, best.price_greatest).tolist()
+        and solution.welfare == _worth(problem, solution) == right.welfare
+        and solution.demand_used.sum() == right.demand_used.sum()
+        and prices.tolist() == middle(right.price_least, right.price_greatest).tolist()
     )
 
 
@@ -137,26 +192,22 @@ def _is_feasible(problem: Problem, solution: Solution) -> bool:
             not 0 <= one <= most for one, most in zip(used.tolist(), lots.tolist(), strict=True)
         ):
             return False
-    served = [
-        (sum(solution.arc_lots[a:b].tolist()), sum(solution.demand_used[c:d].tolist()))
-        for a, b, c, d in zip(
-            problem.arc_start[:-1].tolist(),
-            problem.arc_start[1:].tolist(),
-            problem.demand_start[:-1].tolist(),
-            problem.demand_start[1:].tolist(),
-            strict=True,
+    served, sold = (
+        [sum(used[at:end].tolist()) for at, end in pairwise(start.tolist())]
+        for used, start in (
+            (solution.demand_used, problem.demand_start),
+            (solution.supply_used, problem.supply_start),
         )
+    )
+    leaving = [
+        sum(solution.arc_lots[at:end].tolist()) for at, end in pairwise(problem.arc_start.tolist())
     ]
-    sold = [
-        (
-            sum(solution.arc_lots[problem.arc_node == node].tolist()),
-            sum(solution.supply_used[at:end].tolist()),
-        )
-        for node, (at, end) in enumerate(
-            zip(problem.supply_start[:-1].tolist(), problem.supply_start[1:].tolist(), strict=True)
-        )
+    hubs = leaving[len(served) :]
+    entering = [
+        sum(solution.arc_lots[problem.arc_node == target].tolist())
+        for target in range(len(sold) + len(hubs))
     ]
-    return all(left == right for left, right in served + sold)
+    return leaving == served + hubs and entering == sold + hubs
 
 
 def _worth(problem: Problem, solution: Solution) -> int:

@@ -2,8 +2,9 @@
 
 import subprocess
 import sys
+from collections.abc import Iterator
 from dataclasses import replace
-from itertools import pairwise
+from itertools import pairwise, product
 from typing import Any
 
 import msgspec
@@ -23,6 +24,7 @@ from swatow_protocol.errors import MessageRefused, Refusal
 from swatow_protocol.limits import PRICE_MAX
 from tests.support.market_records import (
     Drawn,
+    best,
     ints,
     is_right,
     priced,
@@ -46,6 +48,27 @@ TRADE = Drawn(
 WIDE = Drawn(demand=[[(8, 5)]], supply=[[(3, 5)]], arcs=[{0: (0, 0)}])
 # Trading it gains nobody anything, and is done all the same.
 IDLE = Drawn(demand=[[(5, 2)], [(4, 1)]], supply=[[(5, 3)]], arcs=[{0: (0, 0)}, {0: (0, 0)}])
+# Two nodes, and four hubs behind each other: one leads to both, the next to it alone, one nowhere,
+# and one to all of them. A direct arc ties with a way, and another is dearer than one.
+HUBS = Drawn(
+    demand=[[(12, 4), (7, 3)], [(11, 2), (6, 4)], [(9, 3)]],
+    supply=[[(2, 4), (5, 3)], [(3, 9)]],
+    arcs=[{0: (2, 1), 3: (0, 0)}, {2: (1, 1), 5: (0, 0)}, {1: (4, 0), 3: (1, 1)}],
+    hubs=[{0: (1, 0), 1: (2, 2)}, {2: (0, 0)}, {}, {1: (3, 1), 2: (1, 0), 3: (1, 1), 4: (0, 0)}],
+)
+TOLD = [TRADE, WIDE, IDLE, HUBS]
+# Through the ends of the chain, the price of a node hangs together with that of all others.
+CHAIN_HUBS = 30
+CHAIN = Drawn(
+    demand=[[(50, 1), (40, 3)]] * CHAIN_HUBS,
+    supply=[[(5, 2 * CHAIN_HUBS)]],
+    arcs=[{1 + hub: (0, 0)} for hub in range(CHAIN_HUBS)],
+    hubs=[{hub: (1, 1)} for hub in range(CHAIN_HUBS)],
+)
+
+
+def any_problems() -> st.SearchStrategy[Drawn]:
+    return problems() | problems(hubs_max=4) | problems(price_max=2, lots_max=2, hubs_max=3)
 
 
 def changed(record: Record, name: str, values: Ints) -> Record:
@@ -78,12 +101,15 @@ def parts(record: Record) -> tuple[Problem, Solution, Ints]:
     return problem, solution, price
 
 
-@given(problems() | problems(price_max=2, lots_max=2) | problems(PRICE_MAX, 10**6))
-@settings(max_examples=150)
+@given(any_problems() | problems(price_max=2, lots_max=2) | problems(PRICE_MAX, 10**6, 3))
+@settings(max_examples=250)
 @example(TRADE)
 @example(WIDE)
 @example(IDLE)
+@example(HUBS)
+@example(CHAIN)
 @example(Drawn([], [], []))
+@example(Drawn([], [], [], [{}, {0: (0, 0)}]))
 def test_the_record_of_every_solved_round_is_accepted(drawn: Drawn) -> None:
     record = record_of(drawn)
     assert verify(encode(record)) == ()
@@ -92,7 +118,7 @@ def test_the_record_of_every_solved_round_is_accepted(drawn: Drawn) -> None:
     assert is_right(problem, solution, price)
 
 
-@pytest.mark.parametrize("drawn", [TRADE, WIDE, IDLE])
+@pytest.mark.parametrize("drawn", [WIDE, HUBS])
 def test_any_flipped_bit_is_refused(drawn: Drawn) -> None:
     data = encode(record_of(drawn))
     for bit in range(len(data) * 8):
@@ -131,8 +157,8 @@ def _with_part(record: Record, part: Any, name: str, value: object) -> Record:
     return msgspec.structs.replace(record, **{field: new})
 
 
-@given(problems(), st.sampled_from(OUTCOME), st.data())
-@settings(max_examples=150)
+@given(any_problems(), st.sampled_from(OUTCOME), st.data())
+@settings(max_examples=200)
 def test_no_changed_entry_of_the_outcome_is_accepted(
     drawn: Drawn, name: str, data: st.DataObject
 ) -> None:
@@ -145,7 +171,7 @@ def test_no_changed_entry_of_the_outcome_is_accepted(
         assert verify(encode(moved(record, name, index, by)))
 
 
-@pytest.mark.parametrize("drawn", [TRADE, WIDE, IDLE])
+@pytest.mark.parametrize("drawn", TOLD)
 def test_no_single_change_of_the_outcome_is_accepted(drawn: Drawn) -> None:
     record = record_of(drawn)
     for name in OUTCOME:
@@ -163,8 +189,8 @@ def test_no_changed_total_is_accepted(name: str, by: int) -> None:
     assert checks(mutant) == {Check.WELFARE if name == "welfare" else Check.MONEY}
 
 
-@given(problems() | problems(price_max=2, lots_max=2), st.data())
-@settings(max_examples=100)
+@given(any_problems() | problems(price_max=2, lots_max=2), st.data())
+@settings(max_examples=150)
 def test_a_record_is_accepted_exactly_if_it_is_right(drawn: Drawn, data: st.DataObject) -> None:
     """Changes what the round was given: then the outcome is right for that, or is refused."""
     record = record_of(drawn)
@@ -267,6 +293,83 @@ def test_an_outcome_that_only_one_condition_refuses(
     assert checks(record_of(drawn, wrong)) == {check}
 
 
+@given(problems(hubs_max=4))
+@settings(max_examples=100)
+@example(HUBS)
+def test_lots_that_take_a_dearer_way_through_hubs_are_refused(drawn: Drawn) -> None:
+    """One lot moves from the arcs of its way to others of the same ends, at honest totals."""
+    problem = drawn.problem
+    right = best(problem)
+    detours = list(_detours(problem, right.arc_lots))
+    assert detours or drawn is not HUBS
+    for off, on in detours:
+        arc_lots = right.arc_lots.copy()
+        np.subtract.at(arc_lots, off, 1)
+        np.add.at(arc_lots, on, 1)
+        more = int(problem.arc_cost[on].sum() - problem.arc_cost[off].sum())
+        other = replace(right, arc_lots=arc_lots, welfare=max(0, right.welfare - more))
+        assert more >= 0
+        assert checks(record_of(drawn, other)) == ({Check.ARC} if more else set())
+
+
+def _detours(problem: Problem, arc_lots: Ints) -> Iterator[tuple[list[int], list[int]]]:
+    """Yield (arcs of a way that carries lots, arcs of another way with the same ends)."""
+    segments, nodes = len(problem.demand_start) - 1, len(problem.supply_start) - 1
+
+    def ways(row: int) -> Iterator[list[int]]:
+        for arc in range(int(problem.arc_start[row]), int(problem.arc_start[row + 1])):
+            target = int(problem.arc_node[arc])
+            rest = ways(segments + target - nodes) if target >= nodes else iter([[]])
+            yield from ([arc, *each] for each in rest)
+
+    for segment in range(segments):
+        found = list(ways(segment))
+        for off, on in product(found, found):
+            if (
+                off != on
+                and (arc_lots[off] > 0).all()
+                and problem.arc_node[off[-1]] == problem.arc_node[on[-1]]
+            ):
+                yield off, on
+
+
+def test_lots_that_go_in_a_circle_of_hubs_are_refused() -> None:
+    """Nothing but the order of hubs keeps them from it: balances hold, and arcs of no cost tie."""
+    drawn = Drawn([], [], [], [{}, {0: (0, 0)}])
+    circle = replace(drawn.problem, arc_start=ints([0, 1, 2]), arc_node=ints([1, 0]))
+    circle = replace(circle, arc_cost=ints([0, 0]))
+    record = changed(record_of(drawn), "arc_start", circle.arc_start)
+    for name in ("arc_node", "arc_cost"):
+        record = changed(record, name, getattr(circle, name))
+    for lots in (0, 1):
+        wrong = changed(changed(record, "arc_charge", ints([0, 0])), "arc_lots", ints([lots] * 2))
+        assert checks(wrong) == {Check.RANGE}
+
+
+@pytest.mark.parametrize("hub", range(3))
+def test_a_hub_may_not_lead_to_itself_or_higher(hub: int) -> None:
+    nodes = len(HUBS.supply)
+    for target in range(nodes + hub, nodes + 5):
+        rows = [*HUBS.hubs[:hub], {target: (0, 0)}, *HUBS.hubs[hub + 1 :]]
+        record = record_of(HUBS)
+        right, wrong = HUBS.problem, replace(HUBS, hubs=rows).problem
+        lots = np.zeros(len(wrong.arc_node), np.int64)
+        for name in ("arc_start", "arc_node", "arc_cost"):
+            record = changed(record, name, getattr(wrong, name))
+        record = changed(changed(record, "arc_charge", lots), "arc_lots", lots)
+        assert checks(record) == {Check.RANGE}
+        assert len(right.arc_start) == len(wrong.arc_start)
+
+
+def test_more_lots_than_arcs_can_add_up_are_refused() -> None:
+    hubs = form.CARRIED_TOTAL_MAX // form.LOTS_TOTAL_MAX
+    most = form.LOTS_TOTAL_MAX
+    for more, check in ((0, set()), (1, {Check.RANGE})):
+        rows = [{0: (0, 0)}, *({hub: (1, 0)} for hub in range(1, hubs - 1 + more))]
+        long = Drawn([[(PRICE_MAX, most)]], [[(0, most)]], [{len(rows): (0, 0)}], rows)
+        assert checks(record_of(long)) == check
+
+
 def test_a_dearer_arc_is_refused() -> None:
     drawn = Drawn([[(9, 1)]], [[(5, 2)], [(5, 2)]], [{0: (0, 0), 1: (3, 3)}])
     best = solve(drawn.problem)
@@ -275,12 +378,13 @@ def test_a_dearer_arc_is_refused() -> None:
     assert checks(record_of(drawn, priced(detour, ints([5, 5])))) == {Check.ARC}
 
 
-@given(problems())
+@given(any_problems())
 @settings(max_examples=200)
 @example(WIDE)
+@example(HUBS)
 def test_right_lots_at_other_prices_than_the_middle_are_refused(drawn: Drawn) -> None:
     """The least and the greatest prices support the outcome as well: only C9 tells them apart."""
-    solution = solve(drawn.problem)
+    solution = best(drawn.problem)
     right = middle(solution.price_least, solution.price_greatest)
     for prices in (solution.price_least, solution.price_greatest):
         expected = set() if np.array_equal(prices, right) else {Check.CANONICAL}
@@ -376,6 +480,7 @@ def test_more_lots_than_can_be_added_up_are_refused() -> None:
         ("arc_start", [0, 3, 5, 4], Check.SHAPE),
         ("arc_start", [0, INT64.max, INT64.min, 5], Check.SHAPE),
         ("arc_start", [0, 5], Check.SHAPE),
+        ("demand_start", [0, 3, 5, 6, 6], Check.SHAPE),
         ("arc_start", [], Check.SHAPE),
         ("supply_start", [1, 2, 3, 3, 4], Check.SHAPE),
         ("supply_start", [0, 4], Check.SHAPE),
@@ -389,8 +494,8 @@ def test_numbers_that_do_not_fit_are_found(name: str, values: list[int], check: 
     assert check in checks(changed(record_of(TRADE), name, ints(values)))
 
 
-@given(problems(), st.sampled_from(ARRAYS), st.data())
-@settings(max_examples=200)
+@given(any_problems(), st.sampled_from(ARRAYS), st.data())
+@settings(max_examples=250)
 def test_no_array_makes_the_verifier_raise(drawn: Drawn, name: str, data: st.DataObject) -> None:
     record = record_of(drawn)
     edges = st.sampled_from([INT64.min, INT64.max, -1, 0, 1, 2**62, -(2**62), PRICE_MAX])

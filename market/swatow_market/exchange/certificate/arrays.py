@@ -1,11 +1,15 @@
 """What a record says, as arrays to be checked, and the few sums that the conditions are made of.
 
 Rows of an array are found by its starts: row r from start[r] to start[r + 1], and it may be empty.
+A vertex is a place through which lots go: the N nodes come first, then the H hubs, as targets of
+arcs are numbered, then the S segments.
+
 Nothing here asks whether the record is right; what is derived from an array holds only once its
 shape and its range are found to be in order (`verify`).
 """
 
 from functools import cached_property
+from itertools import pairwise
 
 import numpy as np
 
@@ -14,7 +18,8 @@ from swatow_market.exchange.certificate.record import NO_PRICE, Ints, Record, un
 FAR = 1 << 62
 """A price beyond all others: that of nobody, for nothing."""
 
-_PART = 20  # bits of a price that are summed apart: lots in total, times the rest, fit int64
+_PART = 15  # bits of a price that are summed apart: times CARRIED_TOTAL_MAX they fit int64
+_PARTS = 3
 
 
 class Arrays:
@@ -37,6 +42,9 @@ class Arrays:
         self.supply_lots = unpack(record.supply_lots)
         self.supply_used = unpack(record.supply_used)
         self.node_price = unpack(record.node_price)
+        self.nodes = len(self.node_price)
+        self.segments = len(self.demand_start) - 1
+        self.hubs = len(self.arc_start) - len(self.demand_start)
 
     @cached_property
     def flowing(self) -> Ints:
@@ -44,24 +52,73 @@ class Arrays:
         return np.flatnonzero(self.arc_lots)
 
     @cached_property
-    def arc_segment(self) -> Ints:
-        """Return (E,) the segment of each arc."""
-        return spread(np.arange(len(self.arc_start) - 1), self.arc_start)
+    def arc_from(self) -> Ints:
+        """Return (E,) the vertex in whose row an arc is; arc_node is the one that it leads to."""
+        hubs, targets = np.arange(self.hubs), self.nodes + self.hubs
+        vertices = np.concatenate((np.arange(self.segments) + targets, hubs + self.nodes))
+        return spread(vertices, self.arc_start)
 
     @cached_property
     def price(self) -> Ints:
+        """Return (N + H + S,) the price of each vertex: that of a segment is q(g)."""
+        return self.delivered(self.node_price)
+
+    @cached_property
+    def node_prices(self) -> Ints:
         """Return (N,) the price of each node, far beyond all others where it has none."""
-        return np.where(self.node_price == NO_PRICE, FAR, self.node_price)
+        return self.price[: self.nodes]
+
+    @cached_property
+    def segment_price(self) -> Ints:
+        """Return (S,) the cheapest delivered price of each segment, q(g)."""
+        return self.price[self.nodes + self.hubs :]
 
     @cached_property
     def arc_price(self) -> Ints:
         """Return (E,) the delivered price of each arc."""
         return self.price[self.arc_node] + self.arc_cost
 
+    def delivered(self, node_price: Ints) -> Ints:
+        """Return (N + H + S,) the price of each vertex that follows from those of the nodes."""
+        price = np.full(self.nodes + self.hubs + self.segments, FAR)
+        price[: self.nodes] = np.where(node_price == NO_PRICE, FAR, node_price)
+        self.lower(price)
+        return price
+
+    def lower(self, price: Ints) -> None:
+        """Lower the price of each hub, and then of each segment, to the cheapest of its row."""
+        for first, end, vertex in (*self._runs, self._segments):
+            start = self.arc_start[first : end + 1]
+            arcs = slice(start[0], start[-1])
+            least = row_least(price[self.arc_node[arcs]] + self.arc_cost[arcs], start - start[0])
+            here = price[vertex : vertex + end - first]
+            np.minimum(here, least, out=here)
+
+    def lift(self, price: Ints) -> None:
+        """Raise, from segments on through hubs, what the price of an arc is too high for."""
+        for first, end, _ in (self._segments, *reversed(self._runs)):
+            arcs = slice(self.arc_start[first], self.arc_start[end])
+            least = price[self.arc_from[arcs]] - self.arc_cost[arcs]
+            np.maximum.at(price, self.arc_node[arcs], least)
+
+    @property
+    def _segments(self) -> tuple[int, int, int]:
+        """Return the rows of all segments, as of _runs."""
+        return 0, self.segments, self.nodes + self.hubs
+
     @cached_property
-    def segment_price(self) -> Ints:
-        """Return (S,) the cheapest delivered price of each segment, q(g)."""
-        return row_least(self.arc_price, self.arc_start)
+    def _runs(self) -> list[tuple[int, int, int]]:
+        """Return (first row, end of rows, first vertex) of runs of hubs; none leads to its own."""
+        start = self.arc_start[self.segments :]
+        highest = -row_least(-self.arc_node[start[0] :], start - start[0])  # -FAR: an empty row
+        firsts: list[int] = []
+        for hub, leads_to in enumerate((highest - self.nodes).tolist()):
+            if not firsts or leads_to >= firsts[-1]:
+                firsts.append(hub)
+        return [
+            (self.segments + first, self.segments + end, self.nodes + first)
+            for first, end in pairwise((*firsts, self.hubs))
+        ]
 
     @cached_property
     def demand_left(self) -> Ints:
@@ -96,6 +153,9 @@ def row_least(values: Ints, start: Ints) -> Ints:
 
 
 def money(prices: Ints, lots: Ints) -> int:
-    """Return the exact sum of price x lots, though it may pass 64 bits; no price below zero."""
-    high, low = prices >> _PART, prices & ((1 << _PART) - 1)
-    return (int(high @ lots) << _PART) + int(low @ lots)
+    """Return the exact sum of price x lots, though it may pass 64 bits.
+
+    Prices of lots are from zero to 2**45, as any in a record are that is in its range.
+    """
+    shifts, mask = range(0, _PARTS * _PART, _PART), (1 << _PART) - 1
+    return sum(int((prices >> shift & mask) @ lots) << shift for shift in shifts)

@@ -86,9 +86,10 @@ def _totals(problem: Problem, arc_charge: Ints, solution: Solution, price: Ints)
     """Add up the money arc by arc, in integers without bound; few arcs carry anything."""
     nodes = carriers = 0
     for arc in np.flatnonzero(solution.arc_lots).tolist():
-        lots = int(solution.arc_lots[arc])
-        nodes += lots * int(price[problem.arc_node[arc]])
+        lots, target = int(solution.arc_lots[arc]), int(problem.arc_node[arc])
         carriers += lots * int(arc_charge[arc])
+        if target < problem.nodes:  # no hub, which passes on what it takes
+            nodes += lots * int(price[target])
     return Totals(
         welfare=pack_amount(solution.welfare),
         buyers=pack_amount(nodes + carriers),

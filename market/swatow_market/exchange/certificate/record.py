@@ -4,8 +4,12 @@
 
 The payload is one positional MessagePack array, and the hash is the id of the record. Each list
 of integers is a string of little-endian int64, so a reader takes it as an array without copying.
-Prices and costs are nanos a lot, quantities are lots. Segments, supply nodes and arcs are numbers:
-rows of a list are found by its starts, row r from start[r] to start[r + 1].
+Prices and costs are nanos a lot, quantities are lots. Segments, hubs, supply nodes and arcs are
+numbers: rows of a list are found by its starts, row r from start[r] to start[r + 1].
+
+A hub passes on what it takes. It may stand wherever a node may: an arc that leads to N + h leads to
+hub h. Its own row leads to nodes and to hubs of lower number, so no lot goes in a circle. It has no
+price of its own but the cheapest that its row delivers.
 
 This module is the format and its bounds. It does not know whether what a record says is true:
 that is `verify`.
@@ -29,14 +33,18 @@ Ints: TypeAlias = NDArray[np.int64]
 VERSION: Literal[1] = 1
 RECORD_BYTES_MAX = 256 << 20
 """Bytes of one record. A longer one is refused before it is decoded."""
-SEGMENTS_MAX = 1 << 20
+ROWS_MAX = 1 << 20
+"""Segments and hubs."""
 NODES_MAX = 1 << 17
 ARCS_MAX = 1 << 22
 STEPS_MAX = 1 << 22
 """Steps of all demand curves, and of all supply curves."""
 LOTS_TOTAL_MAX = 10**12
-"""Lots of all demand steps, and of all supply steps. Sums of ARCS_MAX or STEPS_MAX such numbers,
-and of their products with 22 bits of a price, fit int64."""
+"""Lots of all demand steps, and of all supply steps. Sums of ARCS_MAX or STEPS_MAX such numbers fit
+int64."""
+CARRIED_TOTAL_MAX = 1 << 47
+"""Lots of all arcs: one that goes through hubs counts on each of its arcs. With 15 bits of a price
+their product fits int64."""
 COST_MAX = 2 * limits.PRICE_MAX
 """Of a lot on an arc: a path charge, and what an order pays less for this model than for another.
 With a node price it stays below 2**42."""
@@ -51,7 +59,7 @@ Salt = Annotated[bytes, Meta(min_length=32, max_length=32)]
 """32 bytes that decided the ties of the round."""
 Amount = Annotated[bytes, Meta(min_length=_AMOUNT_BYTES, max_length=_AMOUNT_BYTES)]
 """Nanos in 16 bytes, big-endian: price x lots of a whole round can pass 64 bits."""
-SegmentStarts = Annotated[memoryview, Meta(max_length=_INT_BYTES * (SEGMENTS_MAX + 1))]
+RowStarts = Annotated[memoryview, Meta(max_length=_INT_BYTES * (ROWS_MAX + 1))]
 NodeStarts = Annotated[memoryview, Meta(max_length=_INT_BYTES * (NODES_MAX + 1))]
 OfNodes = Annotated[memoryview, Meta(max_length=_INT_BYTES * NODES_MAX)]
 OfArcs = Annotated[memoryview, Meta(max_length=_INT_BYTES * ARCS_MAX)]
@@ -83,24 +91,24 @@ class Totals(Body, frozen=True, kw_only=True):
 
 
 class Record(Body, frozen=True, kw_only=True):
-    """S segments, N supply nodes, E arcs; curves of D demand steps and K supply steps."""
+    """S segments, H hubs, N supply nodes, E arcs; curves of D demand steps and K supply steps."""
 
     version: Literal[1] = VERSION
     round: Round
     offers: Head
     orders: Head
     totals: Totals
-    arc_start: SegmentStarts
-    """(S + 1,) Arcs of each segment."""
+    arc_start: RowStarts
+    """(S + H + 1,) Arcs of each segment, then of each hub."""
     arc_node: OfArcs
-    """(E,) Supply node of the arc; rising within a segment."""
+    """(E,) Where the arc leads: a supply node, or N + the number of a hub; rising within a row."""
     arc_cost: OfArcs
     """(E,) Cost of a lot to the round: the path charge, and a handicap that is no money."""
     arc_charge: OfArcs
     """(E,) The path charge in it."""
     arc_lots: OfArcs
     """(E,) Lots that the arc carries."""
-    demand_start: SegmentStarts
+    demand_start: RowStarts
     """(S + 1,) Demand steps of each segment."""
     demand_price: OfSteps
     """(D,) Falling within a segment."""

@@ -4,11 +4,12 @@ of its record alone.
 It shares no code with what solved the round, and does not ask how it was solved. The conditions
 are those of linear programming duality on a network (docs/market.md). With p(n) the price of node
 n, c(g, n) the cost of an arc, and q(g) = min over arcs of p(n) + c(g, n) the cheapest delivered
-price of segment g:
+price of segment g (a hub that an arc leads to stands for a node, with the q of its own row):
 
-    FEASIBLE    0 <= used <= lots; what a segment is served, and a node sells, is on its arcs (C1)
+    FEASIBLE    0 <= used <= lots; what a segment is served, and a node sells, is on its arcs,
+                and what enters a hub leaves it                                               (C1)
     PRICED      every node that offers anything has a price                                   (C2)
-    ARC         an arc that carries lots is one of the cheapest of its segment                (C3)
+    ARC         an arc that carries lots is one of the cheapest of its row                    (C3)
     DEMAND      a demand step above q(g) is served whole, one below it not at all             (C4)
     SUPPLY      a supply step below p(n) is used whole, one above it not at all               (C5)
     WELFARE     the outcome is worth its dual, which no outcome can pass, and what is stated  (C6)
@@ -43,10 +44,10 @@ from swatow_protocol import limits
 from swatow_protocol.errors import MessageRefused
 
 SWEEPS_MAX = 4_096
-"""Steps of a search along arcs: the longest chain of nodes whose prices hang together. A record
-that needs more is refused as not shown to be right, by the condition that is searched for."""
+"""Steps of a search along arcs: the longest chain of nodes and hubs whose prices hang together. A
+record that needs more is refused as not shown to be right, by the condition searched for."""
 
-_ENDLESS = f"prices hang together over more than {SWEEPS_MAX} nodes"
+_ENDLESS = f"prices hang together over more than {SWEEPS_MAX} nodes or hubs"
 
 Flags: TypeAlias = NDArray[np.bool_]
 
@@ -111,11 +112,12 @@ def _shape(of: Arrays) -> list[Finding]:
             ("demand_used", demand),
             ("supply_lots", supply),
             ("supply_used", supply),
-            ("demand_start", len(of.arc_start)),
-            ("supply_start", len(of.node_price) + 1),
+            ("supply_start", of.nodes + 1),
         )
         if len(getattr(of, name)) != length
     ]
+    if of.hubs < 0:
+        found.append(Finding(Check.SHAPE, "arc_start: fewer rows than demand_start"))
     for name, items in (("arc_start", arcs), ("demand_start", demand), ("supply_start", supply)):
         start: Ints = getattr(of, name)
         if not len(start) or start[0] != 0 or start[-1] != items or (start[1:] < start[:-1]).any():
@@ -124,9 +126,12 @@ def _shape(of: Arrays) -> list[Finding]:
 
 
 def _range(of: Arrays) -> list[Finding]:
-    most, nodes = form.LOTS_TOTAL_MAX, len(of.node_price)
+    most = form.LOTS_TOTAL_MAX
+    # A segment may use every hub, a hub those of lower number.
+    hubs = np.concatenate((np.full(of.segments, of.hubs), np.arange(of.hubs)))
+    targets = spread(of.nodes + hubs, of.arc_start)
     found = [
-        *_flag(Check.RANGE, "arc_node", _outside(of.arc_node, 0, nodes - 1)),
+        *_flag(Check.RANGE, "arc_node", _outside(of.arc_node, 0, targets - 1)),
         *_flag(Check.RANGE, "arc_node", _out_of_order(of.arc_node, of.arc_start)),
         *_flag(Check.RANGE, "arc_cost", _outside(of.arc_cost, 0, form.COST_MAX)),
         *_flag(Check.RANGE, "arc_charge", _outside(of.arc_charge, 0, of.arc_cost)),
@@ -141,29 +146,36 @@ def _range(of: Arrays) -> list[Finding]:
     ]
     if not found and max(of.demand_lots.sum(), of.supply_lots.sum()) > most:
         found.append(Finding(Check.RANGE, f"more than {most} lots in total"))
+    if not found and of.arc_lots.sum() > form.CARRIED_TOTAL_MAX:
+        found.append(Finding(Check.RANGE, f"more than {form.CARRIED_TOTAL_MAX} lots on all arcs"))
     return found
 
 
 def _feasible(of: Arrays) -> list[Finding]:
-    """C1. Lots are within their steps, and those of arcs add up to both sides."""
-    sold = np.zeros(len(of.node_price), np.int64)
-    np.add.at(sold, of.arc_node[of.flowing], of.arc_lots[of.flowing])
-    served = row_sums(of.arc_lots, of.arc_start) != row_sums(of.demand_used, of.demand_start)
+    """C1. Lots are within their steps; those of arcs add up to both sides and pass through hubs."""
+    taken = np.zeros(of.nodes + of.hubs, np.int64)
+    np.add.at(taken, of.arc_node[of.flowing], of.arc_lots[of.flowing])
+    passed = row_sums(of.arc_lots, of.arc_start)
+    served, sold = (
+        row_sums(of.demand_used, of.demand_start),
+        row_sums(of.supply_used, of.supply_start),
+    )
+    segments, nodes = passed[: of.segments] != served, taken[: of.nodes] != sold
+    hubs = taken[of.nodes :] != passed[of.segments :]
     return [
         *_flag(Check.FEASIBLE, "demand_used", _outside(of.demand_used, 0, of.demand_lots)),
         *_flag(Check.FEASIBLE, "supply_used", _outside(of.supply_used, 0, of.supply_lots)),
-        *_flag(Check.FEASIBLE, "balance of segments", served),
-        *_flag(
-            Check.FEASIBLE, "balance of nodes", sold != row_sums(of.supply_used, of.supply_start)
-        ),
+        *_flag(Check.FEASIBLE, "balance of segments", segments),
+        *_flag(Check.FEASIBLE, "balance of hubs", hubs),
+        *_flag(Check.FEASIBLE, "balance of nodes", nodes),
     ]
 
 
 def _supported(of: Arrays) -> list[Finding]:
     """C2 to C5. The prices support the outcome: nobody would rather have had something else."""
     unpriced = (of.node_price == form.NO_PRICE) & (np.diff(of.supply_start) > 0)
-    dearer = of.arc_price != spread(of.segment_price, of.arc_start)
-    pays, gets = spread(of.segment_price, of.demand_start), spread(of.price, of.supply_start)
+    dearer = of.arc_price != of.price[of.arc_from]
+    pays, gets = spread(of.segment_price, of.demand_start), spread(of.node_prices, of.supply_start)
     demand = np.where(of.demand_price > pays, of.demand_lots, 0)
     supply = np.where(of.supply_price < gets, of.supply_lots, 0)
     return [
@@ -182,7 +194,7 @@ def _welfare(of: Arrays) -> list[Finding]:
         - money(of.arc_cost, of.arc_lots)
     )
     gained = of.demand_price - spread(of.segment_price, of.demand_start)
-    earned = spread(of.price, of.supply_start) - of.supply_price
+    earned = spread(of.node_prices, of.supply_start) - of.supply_price
     dual = money(np.maximum(gained, 0), of.demand_lots)
     dual += money(np.maximum(earned, 0), of.supply_lots)
     stated = form.unpack_amount(of.record.totals.welfare)
@@ -195,7 +207,7 @@ def _payments(of: Arrays) -> list[Finding]:
     """C7. Buyers pay the delivered price less the handicap, which is no money."""
     served = row_sums(of.demand_used, of.demand_start)
     buyers = money(of.segment_price, served) - money(of.arc_cost - of.arc_charge, of.arc_lots)
-    nodes = money(of.price, row_sums(of.supply_used, of.supply_start))
+    nodes = money(of.node_prices, row_sums(of.supply_used, of.supply_start))
     carriers = money(of.arc_charge, of.arc_lots)
     totals = of.record.totals
     stated = tuple(map(form.unpack_amount, (totals.buyers, totals.nodes, totals.carriers)))
@@ -207,17 +219,18 @@ def _payments(of: Arrays) -> list[Finding]:
 
 def _volume(of: Arrays) -> list[Finding]:
     """C8. No path of cheapest arcs leads from demand left at its price to supply left at its."""
-    segment = of.demand_left == of.segment_price  # reached
-    node = np.zeros(len(of.price), np.bool_)
-    cheapest = np.flatnonzero(of.arc_price == of.segment_price[of.arc_segment])
-    from_segment, to_node = of.arc_segment[cheapest], of.arc_node[cheapest]
-    from_node, to_segment = of.arc_node[of.flowing], of.arc_segment[of.flowing]
+    reached = np.zeros(len(of.price), np.bool_)
+    reached[of.nodes + of.hubs :] = of.demand_left == of.segment_price
+    cheapest = np.flatnonzero(of.arc_price == of.price[of.arc_from])
+    forth, to = of.arc_from[cheapest], of.arc_node[cheapest]
+    back, against = of.arc_from[of.flowing], of.arc_node[of.flowing]
     for _ in range(SWEEPS_MAX):
-        before = np.count_nonzero(segment)
-        node[to_node[segment[from_segment]]] = True
-        segment[to_segment[node[from_node]]] = True
-        if np.count_nonzero(segment) == before:
-            return _flag(Check.VOLUME, "lots left at node", node & (of.supply_left == of.price))
+        before = np.count_nonzero(reached)
+        reached[to[reached[forth]]] = True
+        reached[back[reached[against]]] = True
+        if np.count_nonzero(reached) == before:
+            left = reached[: of.nodes] & (of.supply_left == of.node_prices)
+            return _flag(Check.VOLUME, "lots left at node", left)
     return [Finding(Check.VOLUME, _ENDLESS)]
 
 
@@ -232,32 +245,31 @@ def _canonical(of: Arrays) -> list[Finding]:
 
 def _greatest(of: Arrays) -> Ints | None:
     """Return (N,) the greatest price of each node; FAR for no bound, None if not found."""
-    to_segment, to_node = of.arc_segment[of.flowing], of.arc_node[of.flowing]
-    cost, price = of.arc_cost[of.flowing], of.supply_left.copy()
-    served = np.where(of.demand_used > 0, of.demand_price, FAR)
-    bound = row_least(served, of.demand_start)
+    from_, to, cost = of.arc_from[of.flowing], of.arc_node[of.flowing], of.arc_cost[of.flowing]
+    served = row_least(np.where(of.demand_used > 0, of.demand_price, FAR), of.demand_start)
+    price = np.concatenate((of.supply_left, np.full(of.hubs, FAR), served))
     for _ in range(SWEEPS_MAX):
-        segment = np.minimum(bound, row_least(price[of.arc_node] + of.arc_cost, of.arc_start))
+        of.lower(price)
         before = price.copy()
-        # A segment on an arc that carries lots is served, so its bound is not far.
-        np.minimum.at(price, to_node, segment[to_segment] - cost)
+        # Lots come from a segment that is served: in the end, no price on their way is far.
+        np.minimum.at(price, to, price[from_] - cost)
         if np.array_equal(price, before):
-            return price
+            return price[: of.nodes]
     return None
 
 
 def _least(of: Arrays) -> Ints | None:
     """Return (N,) the least price of each node, zero or more; None if not found."""
-    from_segment, from_node = of.arc_segment[of.flowing], of.arc_node[of.flowing]
-    cost, segment = of.arc_cost[of.flowing], of.demand_left.copy()
-    price = -row_least(np.where(of.supply_used > 0, -of.supply_price, 0), of.supply_start)
-    price = np.maximum(price, 0)  # no steps, no bound: a price is never negative
+    from_, to, cost = of.arc_from[of.flowing], of.arc_node[of.flowing], of.arc_cost[of.flowing]
+    sold = -row_least(np.where(of.supply_used > 0, -of.supply_price, 0), of.supply_start)
+    sold = np.maximum(sold, 0)  # no steps, no bound: a price is never negative
+    price = np.concatenate((sold, np.full(of.hubs, -FAR), of.demand_left))
     for _ in range(SWEEPS_MAX):
-        np.maximum.at(price, of.arc_node, segment[of.arc_segment] - of.arc_cost)
-        before = segment.copy()
-        np.maximum.at(segment, from_segment, price[from_node] + cost)
-        if np.array_equal(segment, before):
-            return price
+        of.lift(price)
+        before = price.copy()
+        np.maximum.at(price, from_, price[to] + cost)
+        if np.array_equal(price, before):
+            return price[: of.nodes]
     return None
 
 
