@@ -15,6 +15,8 @@ from hypothesis import strategies as st
 
 from swatow_market.exchange.certificate import record as form
 from swatow_market.exchange.certificate import verify as conditions
+from swatow_market.exchange.certificate.merkle import Tree
+from swatow_market.exchange.certificate.publish import publish
 from swatow_market.exchange.certificate.record import ARRAYS, Record, decode, encode, pack, unpack
 from swatow_market.exchange.certificate.verify import Check, Finding, verify
 from swatow_market.exchange.clearing.optimum import solve
@@ -23,6 +25,7 @@ from swatow_market.exchange.clearing.problem import NO_PRICE, Ints, Problem, Sol
 from swatow_protocol.errors import MessageRefused, Refusal
 from swatow_protocol.limits import PRICE_MAX
 from tests.support.market_records import (
+    ROUND,
     Drawn,
     best,
     ints,
@@ -31,6 +34,7 @@ from tests.support.market_records import (
     problems,
     record_of,
 )
+from tests.support.problems import KINDS, random_problem
 
 OUTCOME = ("arc_lots", "demand_used", "supply_used", "node_price")
 """What a round decided; the other arrays are what it was given."""
@@ -116,6 +120,33 @@ def test_the_record_of_every_solved_round_is_accepted(drawn: Drawn) -> None:
     assert decode(encode(record)) == record
     problem, solution, price = parts(record)
     assert is_right(problem, solution, price)
+
+
+@given(problems(hubs_max=4) | problems(price_max=2, lots_max=2, hubs_max=3))
+@settings(max_examples=200)
+@example(HUBS)
+@example(CHAIN)
+def test_what_the_solver_makes_of_hubs_is_right(drawn: Drawn) -> None:
+    solution = solve(drawn.problem)
+    record = record_of(drawn, solution)
+    assert verify(encode(record)) == ()
+    assert is_right(*parts(record))
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_random_rounds_of_every_kind_are_accepted(kind: str) -> None:
+    for seed in range(5):
+        problem = random_problem(seed, KINDS[kind])
+        head = Tree([]).head
+        record = publish(
+            round_=ROUND,
+            offers=head,
+            orders=head,
+            problem=problem,
+            arc_charge=problem.arc_cost,
+            solution=solve(problem),
+        )
+        assert verify(encode(record)) == ()
 
 
 @pytest.mark.parametrize("drawn", [WIDE, HUBS])
