@@ -289,7 +289,7 @@ def verify(
         raise InvalidValue("key", f"the round is signed by {found.head.sender.hex()}")
     if save is not None:
         save.write_bytes(data)
-    wrong = [f"{each.check.value}: {each.detail}" for each in found.findings]
+    wrong = [f"{each.check.value}: {each.detail}" for each in found.verdict.findings]
     if json:
         number = found.head.round
         terminal.data(

@@ -11,7 +11,7 @@ from typing import Annotated
 from msgspec import Meta
 
 from swatow_market.exchange.certificate.record import RECORD_BYTES_MAX, Record, decode, id_of
-from swatow_market.exchange.certificate.verify import Finding, find
+from swatow_market.exchange.certificate.verify import Verdict, judge
 from swatow_protocol import codec, limits
 from swatow_protocol.envelope import Envelope, verify
 from swatow_protocol.errors import MessageRefused, Refusal
@@ -36,8 +36,7 @@ class Checked:
 
     head: RoundHead
     record: Record
-    findings: tuple[Finding, ...]
-    """What is wrong with the outcome; nothing if it is optimal and its prices are right."""
+    verdict: Verdict
 
 
 def check(data: bytes) -> Checked:
@@ -62,7 +61,7 @@ def check(data: bytes) -> Checked:
         stated.number,
     ):
         raise MessageRefused(Refusal.MALFORMED, "the record is of another round than its head")
-    return Checked(head, record, find(record))
+    return Checked(head, record, judge(record))
 
 
 def compress(record: bytes) -> bytes:

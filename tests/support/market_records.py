@@ -4,6 +4,8 @@
 checks conditions. It knows no hubs: the cheapest way through them to a node is an arc to that node.
 """
 
+from collections import Counter
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from functools import lru_cache
 from itertools import accumulate, pairwise
@@ -12,7 +14,7 @@ import numpy as np
 from hypothesis import strategies as st
 
 from swatow_market.exchange.certificate.merkle import Tree
-from swatow_market.exchange.certificate.publish import publish
+from swatow_market.exchange.certificate.publish import WholeOrders, publish
 from swatow_market.exchange.certificate.record import Record, Round
 from swatow_market.exchange.clearing.optimum import solve
 from swatow_market.exchange.clearing.price_ranges import middle
@@ -28,6 +30,10 @@ Arcs = dict[int, tuple[int, int]]
 """Supply node, or nodes + number of a hub -> (cost, the path charge in it)."""
 Way = tuple[int, tuple[int, ...]]
 """What a lot costs on these arcs, one behind the other."""
+WholeOrder = tuple[int, int, int]
+"""All-or-none: (segment, limit price, lots)."""
+ORDERS = 8
+"""Leaves of the tree of orders, whatever the curves are."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,13 +92,16 @@ def _curves(price_max: int, lots_max: int) -> st.SearchStrategy[Steps]:
 
 
 @st.composite
-def problems(draw: st.DrawFn, price_max: int = 12, lots_max: int = 5, hubs_max: int = 0) -> Drawn:
+def problems(
+    draw: st.DrawFn, price_max: int = 12, lots_max: int = 5, hubs_max: int = 0, least: int = 0
+) -> Drawn:
     """Return small problems with ties, empty curves, unreachable nodes and lonely segments.
 
-    Of the hubs, some have no arcs, some are used by nobody, and some stand in a row.
+    Of the hubs, some have no arcs, some are used by nobody, and some stand in a row. There are at
+    least so many nodes, segments, and arcs of each.
     """
-    supply = draw(st.lists(_curves(price_max, lots_max), max_size=4))
-    demand = draw(st.lists(_curves(price_max, lots_max), max_size=4))
+    supply = draw(st.lists(_curves(price_max, lots_max), min_size=least, max_size=4))
+    demand = draw(st.lists(_curves(price_max, lots_max), min_size=least, max_size=4))
     cost = st.integers(0, max(1, price_max // 3)).flatmap(
         lambda most: st.tuples(st.just(most), st.integers(0, most))
     )
@@ -101,15 +110,85 @@ def problems(draw: st.DrawFn, price_max: int = 12, lots_max: int = 5, hubs_max: 
     def row(targets: int) -> Arcs:
         if not targets:
             return {}
-        return draw(st.dictionaries(st.integers(0, targets - 1), cost, max_size=4))
+        return draw(st.dictionaries(st.integers(0, targets - 1), cost, min_size=least, max_size=4))
 
     arcs = [row(len(supply) + hubs) for _ in demand]
     return Drawn(demand, supply, arcs, [row(len(supply) + hub) for hub in range(hubs)])
 
 
-def record_of(drawn: Drawn, solution: Solution | None = None) -> Record:
+def whole_orders(least: int = 0) -> st.SearchStrategy[list[WholeOrder]]:
+    """Return all-or-none orders of segments that may be drawn, and larger than most steps."""
+    each = st.tuples(st.integers(0, 3), st.integers(0, 14), st.integers(1, 9))
+    return st.lists(each, min_size=least, max_size=5)
+
+
+def with_orders(drawn: Drawn, orders: Iterable[WholeOrder]) -> Drawn:
+    """Return the round with these orders in its curves; those of no segment drop out."""
+    demand = [Counter(dict(steps)) for steps in drawn.demand]
+    for segment, price, lots in orders:
+        if segment < len(demand):
+            demand[segment][price] += lots
+    return replace(drawn, demand=[list(steps.items()) for steps in demand])
+
+
+def clear_whole(
+    drawn: Drawn, orders: list[WholeOrder]
+) -> tuple[Drawn, Solution, WholeOrders | None]:
+    """Clear a round with all-or-none orders: one that does not fit whole is left out, and again.
+
+    The leaf of each is its place in the list.
+    """
+    orders = [each for each in orders if each[0] < len(drawn.demand)]
+    left_out: set[int] = set()
+    relaxed = best(with_orders(drawn, orders).problem)
+    while True:
+        kept = {n: order for n, order in enumerate(orders) if n not in left_out}
+        cleared = with_orders(drawn, kept.values())
+        solution = best(cleared.problem)
+        accepted, unfit = _fit(cleared.problem, solution, kept)
+        if unfit is None:
+            break
+        left_out.add(unfit)
+    listed = sorted(accepted | left_out)
+    if not listed:
+        return cleared, solution, None
+    rows = [orders[n] for n in listed]
+    whole = WholeOrders(
+        order=ints(listed),
+        segment=ints([segment for segment, _, _ in rows]),
+        price=ints([price for _, price, _ in rows]),
+        lots=ints([lots for _, _, lots in rows]),
+        filled=ints([orders[n][2] if n in accepted else 0 for n in listed]),
+        relaxed_price=middle(relaxed.price_least, relaxed.price_greatest),
+        relaxed_welfare=relaxed.welfare,
+    )
+    return cleared, solution, whole
+
+
+def _fit(
+    problem: Problem, solution: Solution, orders: Mapping[int, WholeOrder]
+) -> tuple[set[int], int | None]:
+    """Give each step's lots to its all-or-none orders first; return those served, and one unfit."""
+    left: dict[tuple[int, int], int] = {}
+    for segment, (at, end) in enumerate(pairwise(problem.demand_start.tolist())):
+        for step in range(at, end):
+            key = segment, int(problem.demand_price[step])
+            left[key] = int(solution.demand_used[step])
+    served = set()
+    for number, (segment, price, lots) in orders.items():
+        if left[segment, price] >= lots:
+            left[segment, price] -= lots
+            served.add(number)
+        elif left[segment, price]:
+            return served, number
+    return served, None
+
+
+def record_of(
+    drawn: Drawn, solution: Solution | None = None, whole: WholeOrders | None = None
+) -> Record:
     """Return the record of the round that has this solution, or the right one."""
-    offers, orders = _trees(len(drawn.supply), len(drawn.demand))
+    offers, orders = _trees(len(drawn.supply), ORDERS)
     return publish(
         round_=ROUND,
         offers=offers.head,
@@ -117,6 +196,7 @@ def record_of(drawn: Drawn, solution: Solution | None = None) -> Record:
         problem=drawn.problem,
         arc_charge=drawn.arc_charge,
         solution=solution or best(drawn.problem),
+        whole=whole,
     )
 
 

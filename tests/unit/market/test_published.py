@@ -8,8 +8,8 @@ from msgspec import structs
 
 from swatow_market import admin
 from swatow_market.exchange.certificate import record as records
+from swatow_market.exchange.certificate.findings import Check
 from swatow_market.exchange.certificate.merkle import Tree
-from swatow_market.exchange.certificate.verify import Check
 from swatow_market.published import PublishedRound, check
 from swatow_protocol import codec
 from swatow_protocol.envelope import sign
@@ -64,7 +64,7 @@ def signed_anew(data: bytes, by: Identity = MARKET, **changes: object) -> bytes:
 
 async def test_a_round_that_traded_can_be_checked_from_its_file_alone(world: World) -> None:
     found = check(await traded(world))
-    assert found.findings == ()
+    assert found.verdict.findings == ()
     assert found.head.sender == MARKET.key
     assert (found.head.round.epoch, found.head.round.number) == (1, 1)
     totals = found.record.totals
@@ -107,7 +107,7 @@ async def test_records_are_kept_for_their_days_and_rounds_for_good(world: World)
     assert latest["closed_us"] - first["closed_us"] > DAY_S * MICROS_PER_SECOND
     with pytest.raises(InvalidValue, match="no longer kept"):
         await file_of(world, f"1/{first['number']}")
-    assert check(await file_of(world, f"1/{latest['number']}")).findings == ()
+    assert check(await file_of(world, f"1/{latest['number']}")).verdict.findings == ()
 
 
 async def test_no_byte_of_a_file_can_be_changed(world: World) -> None:
@@ -125,8 +125,12 @@ async def test_a_market_that_signs_a_wrong_round_is_found_out(world: World) -> N
     data = await traded(world)
     dear = records.pack(records.unpack(check(data).record.node_price) + 1)
     found = check(signed_anew(data, node_price=dear))
-    assert {finding.check for finding in found.findings} <= {Check.DEMAND, Check.SUPPLY, Check.ARC}
-    assert found.findings
+    assert {finding.check for finding in found.verdict.findings} <= {
+        Check.DEMAND,
+        Check.SUPPLY,
+        Check.ARC,
+    }
+    assert found.verdict.findings
 
 
 async def test_whose_word_it_is_is_told(world: World) -> None:
@@ -136,8 +140,8 @@ async def test_whose_word_it_is_is_told(world: World) -> None:
 async def test_the_head_of_another_record_or_round_is_refused(world: World) -> None:
     data = await traded(world)
     content = codec.decode(PublishedRound, data)
-    other = signed_anew(data, version=1)
-    assert check(other).findings == ()
+    other = signed_anew(data, version=2)
+    assert check(other).verdict.findings == ()
     elsewhere = structs.replace(check(data).record.round, number=2)
     moved = codec.decode(PublishedRound, signed_anew(data, round=elsewhere))
     with pytest.raises(MessageRefused) as refused:

@@ -10,10 +10,14 @@ shape and its range are found to be in order (`verify`).
 
 from functools import cached_property
 from itertools import pairwise
+from typing import TypeAlias
 
 import numpy as np
+from numpy.typing import NDArray
 
 from swatow_market.exchange.certificate.record import NO_PRICE, Ints, Record, unpack
+
+Flags: TypeAlias = NDArray[np.bool_]
 
 FAR = 1 << 62
 """A price beyond all others: that of nobody, for nothing."""
@@ -42,6 +46,12 @@ class Arrays:
         self.supply_lots = unpack(record.supply_lots)
         self.supply_used = unpack(record.supply_used)
         self.node_price = unpack(record.node_price)
+        self.whole_order = unpack(record.whole_order)
+        self.whole_segment = unpack(record.whole_segment)
+        self.whole_price = unpack(record.whole_price)
+        self.whole_lots = unpack(record.whole_lots)
+        self.whole_filled = unpack(record.whole_filled)
+        self.relaxed_price = unpack(record.relaxed_price)
         self.nodes = len(self.node_price)
         self.segments = len(self.demand_start) - 1
         self.hubs = len(self.arc_start) - len(self.demand_start)
@@ -50,6 +60,12 @@ class Arrays:
     def flowing(self) -> Ints:
         """Return the arcs that carry lots."""
         return np.flatnonzero(self.arc_lots)
+
+    @cached_property
+    def left_out(self) -> Flags:
+        """Return (W,) whether an all-or-none order is left out of the curves."""
+        left_out: Flags = self.whole_filled == 0
+        return left_out
 
     @cached_property
     def arc_from(self) -> Ints:
@@ -71,12 +87,16 @@ class Arrays:
     @cached_property
     def segment_price(self) -> Ints:
         """Return (S,) the cheapest delivered price of each segment, q(g)."""
-        return self.price[self.nodes + self.hubs :]
+        return self.of_segments(self.price)
 
     @cached_property
     def arc_price(self) -> Ints:
         """Return (E,) the delivered price of each arc."""
         return self.price[self.arc_node] + self.arc_cost
+
+    def of_segments(self, price: Ints) -> Ints:
+        """Return (S,) what belongs to segments of what belongs to vertices."""
+        return price[self.nodes + self.hubs :]
 
     def delivered(self, node_price: Ints) -> Ints:
         """Return (N + H + S,) the price of each vertex that follows from those of the nodes."""
@@ -84,6 +104,13 @@ class Arrays:
         price[: self.nodes] = np.where(node_price == NO_PRICE, FAR, node_price)
         self.lower(price)
         return price
+
+    def dual(self, price: Ints) -> int:
+        """Return what all gain together who take what suits them at these prices of vertices."""
+        gained = self.demand_price - spread(self.of_segments(price), self.demand_start)
+        earned = spread(price[: self.nodes], self.supply_start) - self.supply_price
+        worth = money(np.maximum(gained, 0), self.demand_lots)
+        return worth + money(np.maximum(earned, 0), self.supply_lots)
 
     def lower(self, price: Ints) -> None:
         """Lower the price of each hub, and then of each segment, to the cheapest of its row."""

@@ -1,5 +1,7 @@
 """Making the record of a round from its problem, its solution and the charges of its paths."""
 
+from dataclasses import dataclass
+
 import numpy as np
 
 from swatow_market.exchange.certificate.merkle import Head, Tree
@@ -13,6 +15,26 @@ from swatow_market.exchange.certificate.record import (
 from swatow_market.exchange.clearing import Outcome
 from swatow_market.exchange.clearing.price_ranges import middle
 from swatow_market.exchange.clearing.problem import Ints, Problem, Solution
+
+
+@dataclass(frozen=True, slots=True)
+class WholeOrders:
+    """W all-or-none orders of a round: accepted, or left out of its curves."""
+
+    order: Ints
+    """(W,) Leaf of each; rising."""
+    segment: Ints
+    """(W,)"""
+    price: Ints
+    """(W,) Its limit."""
+    lots: Ints
+    """(W,)"""
+    filled: Ints
+    """(W,) All of its lots, or 0: then it is in no curve."""
+    relaxed_price: Ints
+    """(N,) Node prices of the round with all of them in its curves, to be filled in part."""
+    relaxed_welfare: int
+    """What that round is worth."""
 
 
 def publish_round(number: Round, outcome: Outcome) -> Record:
@@ -44,6 +66,7 @@ def publish(
     problem: Problem,
     arc_charge: Ints,
     solution: Solution,
+    whole: WholeOrders | None = None,
 ) -> Record:
     """Return the record of a round.
 
@@ -54,13 +77,18 @@ def publish(
         problem: What was to be solved.
         arc_charge: (E,) The path charge in the cost of each arc, nanos a lot.
         solution: What was decided.
+        whole: The all-or-none orders, if there are any.
     """
     price = middle(solution.price_least, solution.price_greatest)
+    none = np.zeros(0, np.int64)
+    whole = whole or WholeOrders(none, none, none, none, none, none, solution.welfare)
+    left_out = bool((whole.filled == 0).any())
+    bound = whole.relaxed_welfare if left_out else solution.welfare
     return Record(
         round=round_,
         offers=offers,
         orders=orders,
-        totals=_totals(problem, arc_charge, solution, price),
+        totals=_totals(problem, arc_charge, solution, price, bound),
         arc_start=pack(problem.arc_start),
         arc_node=pack(problem.arc_node),
         arc_cost=pack(problem.arc_cost),
@@ -75,6 +103,12 @@ def publish(
         supply_lots=pack(problem.supply_lots),
         supply_used=pack(solution.supply_used),
         node_price=pack(price),
+        whole_order=pack(whole.order),
+        whole_segment=pack(whole.segment),
+        whole_price=pack(whole.price),
+        whole_lots=pack(whole.lots),
+        whole_filled=pack(whole.filled),
+        relaxed_price=pack(whole.relaxed_price if left_out else none),
     )
 
 
@@ -82,7 +116,9 @@ def _leaf(name: bytes, lots: int) -> bytes:
     return name + lots.to_bytes(8, "big")
 
 
-def _totals(problem: Problem, arc_charge: Ints, solution: Solution, price: Ints) -> Totals:
+def _totals(
+    problem: Problem, arc_charge: Ints, solution: Solution, price: Ints, bound: int
+) -> Totals:
     """Add up the money arc by arc, in integers without bound; few arcs carry anything."""
     nodes = carriers = 0
     for arc in np.flatnonzero(solution.arc_lots).tolist():
@@ -95,4 +131,5 @@ def _totals(problem: Problem, arc_charge: Ints, solution: Solution, price: Ints)
         buyers=pack_amount(nodes + carriers),
         nodes=pack_amount(nodes),
         carriers=pack_amount(carriers),
+        relaxed_welfare=pack_amount(bound),
     )

@@ -11,6 +11,10 @@ A hub passes on what it takes. It may stand wherever a node may: an arc that lea
 hub h. Its own row leads to nodes and to hubs of lower number, so no lot goes in a circle. It has no
 price of its own but the cheapest that its row delivers.
 
+An all-or-none order that is accepted is part of the curves. One that the round could only fill in
+part is left out of them, and it is listed: what its loss may have cost the round at most is shown
+by prices of a round that takes such orders in part (relaxed).
+
 This module is the format and its bounds. It does not know whether what a record says is true:
 that is `verify`.
 """
@@ -30,7 +34,7 @@ from swatow_protocol.messages.fields import Count, Name, Serial
 
 Ints: TypeAlias = NDArray[np.int64]
 
-VERSION: Literal[1] = 1
+VERSION: Literal[2] = 2
 RECORD_BYTES_MAX = 256 << 20
 """Bytes of one record. A longer one is refused before it is decoded."""
 ROWS_MAX = 1 << 20
@@ -39,6 +43,8 @@ NODES_MAX = 1 << 17
 ARCS_MAX = 1 << 22
 STEPS_MAX = 1 << 22
 """Steps of all demand curves, and of all supply curves."""
+WHOLE_MAX = 1 << 20
+"""All-or-none orders."""
 LOTS_TOTAL_MAX = 10**12
 """Lots of all demand steps, and of all supply steps. Sums of ARCS_MAX or STEPS_MAX such numbers fit
 int64."""
@@ -64,6 +70,7 @@ NodeStarts = Annotated[memoryview, Meta(max_length=_INT_BYTES * (NODES_MAX + 1))
 OfNodes = Annotated[memoryview, Meta(max_length=_INT_BYTES * NODES_MAX)]
 OfArcs = Annotated[memoryview, Meta(max_length=_INT_BYTES * ARCS_MAX)]
 OfSteps = Annotated[memoryview, Meta(max_length=_INT_BYTES * STEPS_MAX)]
+OfWhole = Annotated[memoryview, Meta(max_length=_INT_BYTES * WHOLE_MAX)]
 
 
 class Round(Body, frozen=True, kw_only=True):
@@ -88,12 +95,16 @@ class Totals(Body, frozen=True, kw_only=True):
     """What nodes get: their price for each lot."""
     carriers: Amount
     """What carriers get: the path charge of each lot."""
+    relaxed_welfare: Amount
+    """What no outcome could pass, whichever all-or-none orders it takes: the dual of relaxed_price;
+    the welfare itself if the curves leave no order out."""
 
 
 class Record(Body, frozen=True, kw_only=True):
-    """S segments, H hubs, N supply nodes, E arcs; curves of D demand steps and K supply steps."""
+    """S segments, H hubs, N supply nodes, E arcs; curves of D demand steps and K supply steps; W
+    all-or-none orders."""
 
-    version: Literal[1] = VERSION
+    version: Literal[2] = VERSION
     round: Round
     offers: Head
     orders: Head
@@ -126,6 +137,18 @@ class Record(Body, frozen=True, kw_only=True):
     """(K,) Lots used of them."""
     node_price: OfNodes
     """(N,) The one price of each node; NO_PRICE where nothing bounds it."""
+    whole_order: OfWhole
+    """(W,) Leaf of each all-or-none order that is accepted, or left out of the curves; rising."""
+    whole_segment: OfWhole
+    """(W,)"""
+    whole_price: OfWhole
+    """(W,) Its limit, which is the price of its demand step."""
+    whole_lots: OfWhole
+    """(W,)"""
+    whole_filled: OfWhole
+    """(W,) All of its lots, or 0: then it is in no curve."""
+    relaxed_price: OfNodes
+    """(N,) Prices that bound what orders left out could have added; (0,) if there are none."""
 
 
 ARRAYS = tuple(name for name in Record.__struct_fields__ if "_" in name)

@@ -16,21 +16,25 @@ price of segment g (a hub that an arc leads to stands for a node, with the q of 
     MONEY       buyers pay what nodes and carriers get, and what is stated                    (C7)
     VOLUME      no lot more could be traded at no loss (of the tie rule, C8)
     CANONICAL   prices are the middle, rounded down, of all that support the outcome          (C9)
+    WHOLE       all-or-none orders that are accepted pay no more than their limit, in full
+    RELAXED     no outcome is worth more than is stated, whichever all-or-none orders it takes: not
+                even one that may take them in part, for that is the dual of the relaxed prices
+
+An all-or-none order that is left out though its limit lies above q(g) is nothing wrong: it is
+counted, and the bound of RELAXED says what that may have cost the round at most (Shortfall).
 
 All in int64: the bounds of a record keep every sum below 2**63. That its curves and arcs are those
 of the orders and offers that its Merkle roots stand for is not seen here, nor is who shares a step
-that is used in part: each trader checks that for its own.
+that is used in part: each trader checks that for its own (`trader`).
 """
 
-import enum
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import TypeAlias
 
 import numpy as np
-from numpy.typing import NDArray
 
 from swatow_market.exchange.certificate import record as form
+from swatow_market.exchange.certificate import whole
 from swatow_market.exchange.certificate.arrays import (
     FAR,
     Arrays,
@@ -38,6 +42,13 @@ from swatow_market.exchange.certificate.arrays import (
     row_least,
     row_sums,
     spread,
+)
+from swatow_market.exchange.certificate.findings import (
+    Check,
+    Finding,
+    flag,
+    out_of_order,
+    outside,
 )
 from swatow_market.exchange.certificate.record import Ints
 from swatow_protocol import limits
@@ -49,37 +60,15 @@ record that needs more is refused as not shown to be right, by the condition sea
 
 _ENDLESS = f"prices hang together over more than {SWEEPS_MAX} nodes or hubs"
 
-Flags: TypeAlias = NDArray[np.bool_]
-
-
-class Check(enum.StrEnum):
-    """What was checked, in the order in which it is; later ones rest on the earlier."""
-
-    FORMAT = "format"
-    """The bytes are a record: sized, typed, in its one encoding, with its id."""
-    SHAPE = "shape"
-    """The arrays fit together."""
-    RANGE = "range"
-    """Every number is within its bounds; curves fall and rise; no arc stands twice."""
-    FEASIBLE = "feasible"
-    PRICED = "priced"
-    ARC = "arc"
-    DEMAND = "demand"
-    SUPPLY = "supply"
-    WELFARE = "welfare"
-    MONEY = "money"
-    VOLUME = "volume"
-    CANONICAL = "canonical"
-
 
 @dataclass(frozen=True, slots=True)
-class Finding:
-    """One thing that is wrong with a record."""
+class Verdict:
+    """What came of checking a record."""
 
-    check: Check
-    detail: str
-    index: int | None = None
-    """The first place in the array that `detail` names."""
+    findings: tuple[Finding, ...]
+    """What is wrong with it: of the first of STAGES that has found anything."""
+    shortfall: whole.Shortfall | None
+    """None if anything is wrong."""
 
 
 def verify(data: bytes) -> tuple[Finding, ...]:
@@ -91,13 +80,14 @@ def verify(data: bytes) -> tuple[Finding, ...]:
         record = form.decode(data)
     except MessageRefused as error:
         return (Finding(Check.FORMAT, str(error)),)
-    return find(record)
+    return judge(record).findings
 
 
-def find(record: form.Record) -> tuple[Finding, ...]:
-    """Return what is wrong with a record that is decoded; as `verify` does."""
-    round_ = Arrays(record)
-    return next((found for stage in STAGES if (found := tuple(stage(round_)))), ())
+def judge(record: form.Record) -> Verdict:
+    """Check a record that is decoded; as `verify` does."""
+    of = Arrays(record)
+    findings = next((found for stage in STAGES if (found := tuple(stage(of)))), ())
+    return Verdict(findings, None if findings else whole.shortfall(of))
 
 
 def _shape(of: Arrays) -> list[Finding]:
@@ -113,6 +103,7 @@ def _shape(of: Arrays) -> list[Finding]:
             ("supply_lots", supply),
             ("supply_used", supply),
             ("supply_start", of.nodes + 1),
+            *whole.in_shape(of),
         )
         if len(getattr(of, name)) != length
     ]
@@ -131,20 +122,24 @@ def _range(of: Arrays) -> list[Finding]:
     hubs = np.concatenate((np.full(of.segments, of.hubs), np.arange(of.hubs)))
     targets = spread(of.nodes + hubs, of.arc_start)
     found = [
-        *_flag(Check.RANGE, "arc_node", _outside(of.arc_node, 0, targets - 1)),
-        *_flag(Check.RANGE, "arc_node", _out_of_order(of.arc_node, of.arc_start)),
-        *_flag(Check.RANGE, "arc_cost", _outside(of.arc_cost, 0, form.COST_MAX)),
-        *_flag(Check.RANGE, "arc_charge", _outside(of.arc_charge, 0, of.arc_cost)),
-        *_flag(Check.RANGE, "arc_lots", _outside(of.arc_lots, 0, most)),
-        *_flag(Check.RANGE, "demand_price", _outside(of.demand_price, 0, limits.PRICE_MAX)),
-        *_flag(Check.RANGE, "demand_price", _out_of_order(-of.demand_price, of.demand_start)),
-        *_flag(Check.RANGE, "demand_lots", _outside(of.demand_lots, 1, most)),
-        *_flag(Check.RANGE, "supply_price", _outside(of.supply_price, 0, limits.PRICE_MAX)),
-        *_flag(Check.RANGE, "supply_price", _out_of_order(of.supply_price, of.supply_start)),
-        *_flag(Check.RANGE, "supply_lots", _outside(of.supply_lots, 1, most)),
-        *_flag(Check.RANGE, "node_price", _outside(of.node_price, form.NO_PRICE, limits.PRICE_MAX)),
+        *flag(Check.RANGE, "arc_node", outside(of.arc_node, 0, targets - 1)),
+        *flag(Check.RANGE, "arc_node", out_of_order(of.arc_node, of.arc_start)),
+        *flag(Check.RANGE, "arc_cost", outside(of.arc_cost, 0, form.COST_MAX)),
+        *flag(Check.RANGE, "arc_charge", outside(of.arc_charge, 0, of.arc_cost)),
+        *flag(Check.RANGE, "arc_lots", outside(of.arc_lots, 0, most)),
+        *flag(Check.RANGE, "demand_price", outside(of.demand_price, 0, limits.PRICE_MAX)),
+        *flag(Check.RANGE, "demand_price", out_of_order(-of.demand_price, of.demand_start)),
+        *flag(Check.RANGE, "demand_lots", outside(of.demand_lots, 1, most)),
+        *flag(Check.RANGE, "supply_price", outside(of.supply_price, 0, limits.PRICE_MAX)),
+        *flag(Check.RANGE, "supply_price", out_of_order(of.supply_price, of.supply_start)),
+        *flag(Check.RANGE, "supply_lots", outside(of.supply_lots, 1, most)),
+        *flag(Check.RANGE, "node_price", outside(of.node_price, form.NO_PRICE, limits.PRICE_MAX)),
+        *whole.in_range(of),
     ]
-    if not found and max(of.demand_lots.sum(), of.supply_lots.sum()) > most:
+    if (
+        not found
+        and max(each.sum() for each in (of.demand_lots, of.supply_lots, of.whole_lots)) > most
+    ):
         found.append(Finding(Check.RANGE, f"more than {most} lots in total"))
     if not found and of.arc_lots.sum() > form.CARRIED_TOTAL_MAX:
         found.append(Finding(Check.RANGE, f"more than {form.CARRIED_TOTAL_MAX} lots on all arcs"))
@@ -163,11 +158,11 @@ def _feasible(of: Arrays) -> list[Finding]:
     segments, nodes = passed[: of.segments] != served, taken[: of.nodes] != sold
     hubs = taken[of.nodes :] != passed[of.segments :]
     return [
-        *_flag(Check.FEASIBLE, "demand_used", _outside(of.demand_used, 0, of.demand_lots)),
-        *_flag(Check.FEASIBLE, "supply_used", _outside(of.supply_used, 0, of.supply_lots)),
-        *_flag(Check.FEASIBLE, "balance of segments", segments),
-        *_flag(Check.FEASIBLE, "balance of hubs", hubs),
-        *_flag(Check.FEASIBLE, "balance of nodes", nodes),
+        *flag(Check.FEASIBLE, "demand_used", outside(of.demand_used, 0, of.demand_lots)),
+        *flag(Check.FEASIBLE, "supply_used", outside(of.supply_used, 0, of.supply_lots)),
+        *flag(Check.FEASIBLE, "balance of segments", segments),
+        *flag(Check.FEASIBLE, "balance of hubs", hubs),
+        *flag(Check.FEASIBLE, "balance of nodes", nodes),
     ]
 
 
@@ -179,10 +174,10 @@ def _supported(of: Arrays) -> list[Finding]:
     demand = np.where(of.demand_price > pays, of.demand_lots, 0)
     supply = np.where(of.supply_price < gets, of.supply_lots, 0)
     return [
-        *_flag(Check.PRICED, "node_price", unpriced),
-        *_flag(Check.ARC, "arc_lots", dearer & (of.arc_lots > 0)),
-        *_flag(Check.DEMAND, "demand_used", (of.demand_used != demand) & (of.demand_price != pays)),
-        *_flag(Check.SUPPLY, "supply_used", (of.supply_used != supply) & (of.supply_price != gets)),
+        *flag(Check.PRICED, "node_price", unpriced),
+        *flag(Check.ARC, "arc_lots", dearer & (of.arc_lots > 0)),
+        *flag(Check.DEMAND, "demand_used", (of.demand_used != demand) & (of.demand_price != pays)),
+        *flag(Check.SUPPLY, "supply_used", (of.supply_used != supply) & (of.supply_price != gets)),
     ]
 
 
@@ -193,10 +188,7 @@ def _welfare(of: Arrays) -> list[Finding]:
         - money(of.supply_price, of.supply_used)
         - money(of.arc_cost, of.arc_lots)
     )
-    gained = of.demand_price - spread(of.segment_price, of.demand_start)
-    earned = spread(of.node_prices, of.supply_start) - of.supply_price
-    dual = money(np.maximum(gained, 0), of.demand_lots)
-    dual += money(np.maximum(earned, 0), of.supply_lots)
+    dual = of.dual(of.price)
     stated = form.unpack_amount(of.record.totals.welfare)
     if reached == dual == stated:
         return []
@@ -230,7 +222,7 @@ def _volume(of: Arrays) -> list[Finding]:
         reached[back[reached[against]]] = True
         if np.count_nonzero(reached) == before:
             left = reached[: of.nodes] & (of.supply_left == of.node_prices)
-            return _flag(Check.VOLUME, "lots left at node", left)
+            return flag(Check.VOLUME, "lots left at node", left)
     return [Finding(Check.VOLUME, _ENDLESS)]
 
 
@@ -240,7 +232,7 @@ def _canonical(of: Arrays) -> list[Finding]:
     if greatest is None or least is None:
         return [Finding(Check.CANONICAL, _ENDLESS)]
     middle = np.where(greatest < FAR, (least + greatest) >> 1, form.NO_PRICE)
-    return _flag(Check.CANONICAL, "node_price", of.node_price != middle)
+    return flag(Check.CANONICAL, "node_price", of.node_price != middle)
 
 
 def _greatest(of: Arrays) -> Ints | None:
@@ -282,24 +274,7 @@ STAGES: tuple[Callable[[Arrays], list[Finding]], ...] = (
     _payments,
     _volume,
     _canonical,
+    whole.accepted_whole,
+    whole.bounded,
 )
 """The conditions in order; each may rely on those before it."""
-
-
-def _flag(check: Check, name: str, wrong: Flags) -> list[Finding]:
-    places = np.flatnonzero(wrong)
-    if not len(places):
-        return []
-    return [Finding(check, f"{name}: {len(places)} wrong", int(places[0]))]
-
-
-def _outside(values: Ints, least: int, most: int | Ints) -> Flags:
-    return (values < least) | (values > most)
-
-
-def _out_of_order(values: Ints, start: Ints) -> Flags:
-    """Tell of each value whether it is no more than the one before it in its row."""
-    wrong = np.zeros(len(values), np.bool_)
-    wrong[1:] = values[1:] <= values[:-1]
-    wrong[start[:-1][start[:-1] < len(values)]] = False
-    return wrong
