@@ -23,6 +23,8 @@ def entries_of_batch(signed: Signed[OrderBatch]) -> list[BookOrder]:
     _check(term >= len(batch.terms), "term_column", term, f"there are {len(batch.terms)} terms")
     counts = np.bincount(term, minlength=len(batch.terms))
     _check(counts == 0, "terms", counts, "no row names them")
+    whole = np.array([each.all_or_none for each in batch.terms], np.bool_)
+    _check(whole & (counts > 1), "terms", counts, "one row may name what is all or none")
     allowed = f"allowed are 1 to {limits.LOTS_MAX}"
     _check((lots < 1) | (lots > limits.LOTS_MAX), "lots_column", lots, allowed)
     _check_prices(batch.terms, term, price)

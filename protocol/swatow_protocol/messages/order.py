@@ -142,8 +142,8 @@ class OrderBatch(Message, frozen=True, kw_only=True):
 
     The rows of terms t are one order with many limit prices, whose id is `order_in_batch(id, t)`:
     row i asks for lots[i], with every limit price of terms[term[i]] shifted so that the first
-    model's becomes price[i]. An award answers the order, whichever of its rows are filled; where
-    the terms say all or none, that holds for each row. Every terms has a row.
+    model's becomes price[i]. An award answers the order, whichever of its rows are filled. Every
+    terms has a row, and terms that say all or none have one.
     """
 
     BYTES_MAX: ClassVar[int] = limits.BATCH_BYTES_MAX

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 
 from swatow_market.exchange.book import Snapshot
 from swatow_market.exchange.clearing.problem import Ints, Problem, Solution
-from swatow_market.exchange.orders import OrderColumns
+from swatow_market.exchange.orders import Bools, OrderColumns
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,8 +45,12 @@ class Cleared:
     arc_charge: Ints
     """(E,) The path charge in the cost of each arc."""
     solution: Solution
+    relaxed: Solution
+    """Of the problem with every order in it, all-or-none or not; the same if none was taken out."""
     order_segment: Ints
-    """(n,) Segment of each order; -1 for none."""
+    """(n,) Segment of each order, below zero where no offer may serve it."""
+    taken: Bools
+    """(n,) Whether an order is in the problem, if it has a segment."""
 
 
 @dataclass(frozen=True, slots=True)

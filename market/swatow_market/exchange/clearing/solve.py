@@ -45,8 +45,10 @@ def clear(snapshot: Snapshot, threads: int = 1) -> Outcome:
     whole_only = np.array([entry.terms.all_or_none for entry in orders.entries], np.bool_)
     whole_only = whole_only[compiled.order]
     taken = np.ones(len(compiled.order), np.bool_)
+    relaxed = None
     while True:
         solved = _solve(snapshot, compiled, taken, threads)
+        relaxed = relaxed or solved.solution
         partial = whole_only & (solved.filled > 0) & (solved.filled < compiled.lots)
         if not partial.any():
             break
@@ -72,7 +74,12 @@ def clear(snapshot: Snapshot, threads: int = 1) -> Outcome:
         ),
         welfare=solved.solution.welfare,
         cleared=Cleared(
-            solved.problem, compiled.arc_charge, solved.solution, compiled.order_segment
+            problem=solved.problem,
+            arc_charge=compiled.arc_charge,
+            solution=solved.solution,
+            relaxed=relaxed,
+            order_segment=compiled.order_segment,
+            taken=orders.totals(~taken) == 0,
         ),
     )
 
