@@ -289,9 +289,9 @@ def verify(
         raise InvalidValue("key", f"the round is signed by {found.head.sender.hex()}")
     if save is not None:
         save.write_bytes(data)
-    wrong = [f"{each.check.value}: {each.detail}" for each in found.verdict.findings]
+    wrong = [f"{each.check.value}: {each.detail}" for each in found.judgement.findings]
     if json:
-        number = found.head.round
+        number, shortfall = found.head.round, found.judgement.shortfall
         terminal.data(
             {
                 "shard": number.shard,
@@ -301,6 +301,9 @@ def verify(
                 "record": found.head.record.hex(),
                 "valid": not wrong,
                 "findings": wrong,
+                "passed_over": shortfall and shortfall.passed_over,
+                "bound_nanos": shortfall and shortfall.bound,
+                "gap_ppb": shortfall and shortfall.gap_ppb,
             }
         )
         if wrong:
@@ -373,8 +376,8 @@ def _facts_of(found: "Checked") -> list[tuple[str, object]]:
     from swatow_protocol.units import format_money
 
     head, record = found.head, found.record
-    totals = record.totals
-    return [
+    totals, shortfall = record.totals, found.judgement.shortfall
+    facts: list[tuple[str, object]] = [
         ("round", f"{head.round.shard} {head.round.epoch}/{head.round.number}"),
         ("closed", clock_time(head.issued_us)),
         ("market", head.sender.hex()),
@@ -386,3 +389,10 @@ def _facts_of(found: "Checked") -> list[tuple[str, object]]:
         ("carriers get", format_money(unpack_amount(totals.carriers))),
         ("welfare", format_money(unpack_amount(totals.welfare))),
     ]
+    if shortfall is not None:
+        facts += [
+            ("at most possible", format_money(shortfall.bound)),
+            ("gap", f"at most {shortfall.gap_ppb / 10**7:.7f} %"),
+            ("all-or-none orders passed over", shortfall.passed_over),
+        ]
+    return facts

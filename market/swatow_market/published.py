@@ -11,7 +11,7 @@ from typing import Annotated
 from msgspec import Meta
 
 from swatow_market.exchange.certificate.record import RECORD_BYTES_MAX, Record, decode, id_of
-from swatow_market.exchange.certificate.verify import Verdict, judge
+from swatow_market.exchange.certificate.verify import Judgement, judge
 from swatow_protocol import codec, limits
 from swatow_protocol.envelope import Envelope, verify
 from swatow_protocol.errors import MessageRefused, Refusal
@@ -36,7 +36,7 @@ class Checked:
 
     head: RoundHead
     record: Record
-    verdict: Verdict
+    judgement: Judgement
 
 
 def check(data: bytes) -> Checked:

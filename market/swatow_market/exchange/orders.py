@@ -127,8 +127,8 @@ class OrderColumns(Sequence[BookOrder]):
         """(r,) Return the order of each row."""
         return np.repeat(np.arange(len(self)), np.diff(self.start))
 
-    def totals(self, of_rows: Ints) -> Ints:
-        """(n,) Add up what belongs to the rows of each order."""
+    def totals(self, of_rows: Ints | Bools) -> Ints:
+        """(n,) Add up what belongs to the rows of each order, or count those that hold."""
         running = starts(of_rows)
         totals: Ints = running[self.start[1:]] - running[self.start[:-1]]
         return totals
@@ -168,7 +168,7 @@ class OrderColumns(Sequence[BookOrder]):
         """Return the orders without the lots that are `filled` (r,), and without those filled."""
         left = self.lots - filled
         kept = left > 0
-        open_rows = self.totals(kept.astype(np.int64))
+        open_rows = self.totals(kept)
         stays = open_rows > 0
         return replace(
             self,
@@ -226,7 +226,7 @@ class Signatures:
         return found
 
 
-def starts(sizes: Ints | Sequence[int]) -> Ints:
+def starts(sizes: Ints | Bools | Sequence[int]) -> Ints:
     """Return where each of several rows of these sizes starts, and where the last one ends."""
     return np.concatenate([np.zeros(1, np.int64), np.cumsum(sizes, dtype=np.int64)])
 

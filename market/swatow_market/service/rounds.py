@@ -177,7 +177,7 @@ class Rounds:
             rule_version=RULE_VERSION,
             salt=outcome.snapshot.salt,
         )
-        record = encode(publish_round(of, outcome))
+        record = encode(publish_round(of, outcome).record)
         head = RoundHead(
             network=state.network,
             sender=state.identity.key,

@@ -287,11 +287,14 @@ data_class = 0
 
 
 class TestRounds:
-    async def trade(self, home: Path) -> None:
+    async def trade(self, home: Path, *whole: int) -> None:
+        """Sell two of three lots, and what fits of all-or-none orders of so many."""
         world = await open_world(home)
         await world.deposit(UNIT)
         await world.supply((80_000, 3))
         await world.place(2, 100_000)
+        for lots in whole:
+            await world.place(lots, 90_000, all_or_none=True)
         await world.round()
         await world.close()
 
@@ -319,6 +322,18 @@ class TestRounds:
         assert "buyers pay\t0.00016" in run("verify", str(file), "--key", key)
         told = json.loads(run("verify", str(file), "--json"))
         assert (told["valid"], told["findings"], told["market"]) == (True, [], key)
+        assert (told["passed_over"], told["bound_nanos"], told["gap_ppb"]) == (0, 40_000, 0)
+
+    @pytest.fixture
+    async def passed_over(self, home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setenv("SWATOW_MARKET_SHARD", "main")
+        await self.trade(home, 2)
+
+    def test_say_what_all_or_none_orders_may_have_cost(self, run: Run, passed_over: None) -> None:
+        printed = run("verify", "1").splitlines()
+        assert "at most possible\t0.00005" in printed
+        assert "gap\tat most 20.0000000 %" in printed
+        assert "all-or-none orders passed over\t1" in printed
 
     def test_of_another_market_are_refused(self, run: Run, traded: Path) -> None:
         with pytest.raises(InvalidValue, match="key"):

@@ -10,6 +10,8 @@ from swatow_market import admin
 from swatow_market.exchange.certificate import record as records
 from swatow_market.exchange.certificate.findings import Check
 from swatow_market.exchange.certificate.merkle import Tree
+from swatow_market.exchange.certificate.trader import offer_leaf, order_leaf
+from swatow_market.exchange.certificate.whole import Shortfall
 from swatow_market.published import PublishedRound, check
 from swatow_protocol import codec
 from swatow_protocol.envelope import sign
@@ -64,7 +66,7 @@ def signed_anew(data: bytes, by: Identity = MARKET, **changes: object) -> bytes:
 
 async def test_a_round_that_traded_can_be_checked_from_its_file_alone(world: World) -> None:
     found = check(await traded(world))
-    assert found.verdict.findings == ()
+    assert found.judgement.findings == ()
     assert found.head.sender == MARKET.key
     assert (found.head.round.epoch, found.head.round.number) == (1, 1)
     totals = found.record.totals
@@ -75,10 +77,27 @@ async def test_a_round_that_traded_can_be_checked_from_its_file_alone(world: Wor
 
 
 async def test_its_orders_and_offers_are_those_of_the_round(world: World) -> None:
-    found = check(await traded(world))
-    (order,) = world.rows("SELECT id, lots FROM orders")
-    assert found.record.orders == Tree([order[0] + order[1].to_bytes(8, "big")]).head
-    assert found.record.offers.leaves == 1
+    offer = await world.supply((80_000, 3), (90_000, 5))
+    await world.place(4, 100_000)
+    await world.round()
+    found = check(await file_of(world, "1"))
+    ((order, lots),) = world.rows("SELECT id, lots FROM orders")
+    assert found.record.orders == Tree([order_leaf(order, lots, 0)]).head
+    assert found.record.offers == Tree([offer_leaf(offer.id, 0)]).head
+
+
+async def test_a_round_that_passes_an_order_over_says_so(world: World) -> None:
+    await world.supply((80_000, 3), (90_000, 1))
+    await world.place(3, 120_000)
+    await world.place(2, 110_000, all_or_none=True)
+    await world.round()
+    found = check(await file_of(world, "1"))
+    assert found.judgement.findings == ()
+    shortfall = found.judgement.shortfall
+    assert shortfall is not None
+    # A lot at 90,000 is left over: half of what the order wants, and worth 20,000.
+    assert shortfall == Shortfall(passed_over=1, welfare=3 * 40_000, bound=3 * 40_000 + 20_000)
+    assert shortfall.gap_ppb == 142_857_143
 
 
 async def test_a_round_is_named_by_number_or_with_its_epoch(world: World) -> None:
@@ -107,7 +126,7 @@ async def test_records_are_kept_for_their_days_and_rounds_for_good(world: World)
     assert latest["closed_us"] - first["closed_us"] > DAY_S * MICROS_PER_SECOND
     with pytest.raises(InvalidValue, match="no longer kept"):
         await file_of(world, f"1/{first['number']}")
-    assert check(await file_of(world, f"1/{latest['number']}")).verdict.findings == ()
+    assert check(await file_of(world, f"1/{latest['number']}")).judgement.findings == ()
 
 
 async def test_no_byte_of_a_file_can_be_changed(world: World) -> None:
@@ -125,12 +144,12 @@ async def test_a_market_that_signs_a_wrong_round_is_found_out(world: World) -> N
     data = await traded(world)
     dear = records.pack(records.unpack(check(data).record.node_price) + 1)
     found = check(signed_anew(data, node_price=dear))
-    assert {finding.check for finding in found.verdict.findings} <= {
+    assert {finding.check for finding in found.judgement.findings} <= {
         Check.DEMAND,
         Check.SUPPLY,
         Check.ARC,
     }
-    assert found.verdict.findings
+    assert found.judgement.findings
 
 
 async def test_whose_word_it_is_is_told(world: World) -> None:
@@ -141,7 +160,7 @@ async def test_the_head_of_another_record_or_round_is_refused(world: World) -> N
     data = await traded(world)
     content = codec.decode(PublishedRound, data)
     other = signed_anew(data, version=2)
-    assert check(other).verdict.findings == ()
+    assert check(other).judgement.findings == ()
     elsewhere = structs.replace(check(data).record.round, number=2)
     moved = codec.decode(PublishedRound, signed_anew(data, round=elsewhere))
     with pytest.raises(MessageRefused) as refused:

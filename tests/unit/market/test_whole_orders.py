@@ -85,13 +85,13 @@ def test_the_gap_that_is_certified_holds_against_every_choice(
     drawn: Drawn, orders: list[WholeOrder]
 ) -> None:
     record = cleared(drawn, orders)
-    verdict = judge(record)
-    assert verdict.findings == ()
-    assert verdict.shortfall is not None
+    judgement = judge(record)
+    assert judgement.findings == ()
+    assert judgement.shortfall is not None
     most = best_of_all_choices(drawn, orders)
-    assert verdict.shortfall.welfare <= most <= verdict.shortfall.bound
+    assert judgement.shortfall.welfare <= most <= judgement.shortfall.bound
     if not (unpack(record.whole_filled) == 0).any():
-        assert verdict.shortfall.welfare == verdict.shortfall.bound
+        assert judgement.shortfall.welfare == judgement.shortfall.bound
 
 
 @given(problems(least=1) | problems(hubs_max=3, least=1), whole_orders(1))
@@ -293,6 +293,6 @@ def test_more_lots_than_can_be_added_up_are_refused() -> None:
 
 def test_what_is_wrong_has_no_shortfall() -> None:
     record = changed(cleared(ROUND, ORDERED), "demand_used", [0] * 4)
-    verdict = judge(record)
-    assert verdict.findings
-    assert verdict.shortfall is None
+    judgement = judge(record)
+    assert judgement.findings
+    assert judgement.shortfall is None

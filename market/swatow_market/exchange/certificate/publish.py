@@ -12,6 +12,7 @@ from swatow_market.exchange.certificate.record import (
     pack,
     pack_amount,
 )
+from swatow_market.exchange.certificate.trader import offer_leaf, order_leaf
 from swatow_market.exchange.clearing import Outcome
 from swatow_market.exchange.clearing.price_ranges import middle
 from swatow_market.exchange.clearing.problem import Ints, Problem, Solution
@@ -37,25 +38,38 @@ class WholeOrders:
     """What that round is worth."""
 
 
-def publish_round(number: Round, outcome: Outcome) -> Record:
-    """Return the record of a round that was cleared.
+@dataclass(frozen=True, slots=True)
+class Recorded:
+    """A record, and the trees that proofs for single traders are taken from."""
 
-    A leaf of the tree of offers is the offer's id and the lots of it that awards held before the
-    round, a leaf of the tree of orders the order's id and its lots that were open: 32 bytes and
-    8, big-endian. Both lists are in the order of the ids.
-    """
-    offers = Tree([_leaf(entry.id, entry.lots_out) for entry in outcome.snapshot.offers])
-    lots = outcome.orders.totals(outcome.orders.lots).tolist()
-    entries = zip(outcome.orders.entries, lots, strict=True)
-    orders = Tree([_leaf(entry.id, each) for entry, each in entries])
-    return publish(
-        round_=number,
-        offers=offers.head,
-        orders=orders.head,
-        problem=outcome.cleared.problem,
-        arc_charge=outcome.cleared.arc_charge,
-        solution=outcome.cleared.solution,
+    record: Record
+    offers: Tree
+    orders: Tree
+
+
+def publish_round(number: Round, outcome: Outcome) -> Recorded:
+    """Return the record of a round that was cleared. Leaves are those of `trader`, by id."""
+    cleared, orders = outcome.cleared, outcome.orders
+    columns = (cleared.order_segment, orders.totals(orders.lots))
+    of_offers = Tree([offer_leaf(each.id, each.lots_out) for each in outcome.snapshot.offers])
+    of_orders = Tree(
+        [
+            order_leaf(entry.id, lots, segment if segment >= 0 else None)
+            for entry, segment, lots in zip(
+                orders.entries, *(column.tolist() for column in columns), strict=True
+            )
+        ]
     )
+    record = publish(
+        round_=number,
+        offers=of_offers.head,
+        orders=of_orders.head,
+        problem=cleared.problem,
+        arc_charge=cleared.arc_charge,
+        solution=cleared.solution,
+        whole=_whole(outcome),
+    )
+    return Recorded(record, of_offers, of_orders)
 
 
 def publish(
@@ -112,8 +126,25 @@ def publish(
     )
 
 
-def _leaf(name: bytes, lots: int) -> bytes:
-    return name + lots.to_bytes(8, "big")
+def _whole(outcome: Outcome) -> WholeOrders | None:
+    """Return the all-or-none orders that were filled, and those that were taken out."""
+    orders, cleared = outcome.orders, outcome.cleared
+    whole = np.array([entry.terms.all_or_none for entry in orders.entries], np.bool_)
+    filled = orders.totals(outcome.filled)
+    listed = np.flatnonzero(whole & (cleared.order_segment >= 0) & ((filled > 0) | ~cleared.taken))
+    if not len(listed):
+        return None
+    row = orders.start[listed]  # an all-or-none order has one
+    relaxed = cleared.relaxed
+    return WholeOrders(
+        order=listed,
+        segment=cleared.order_segment[listed],
+        price=orders.price[row],
+        lots=orders.lots[row],
+        filled=filled[listed],
+        relaxed_price=middle(relaxed.price_least, relaxed.price_greatest),
+        relaxed_welfare=relaxed.welfare,
+    )
 
 
 def _totals(

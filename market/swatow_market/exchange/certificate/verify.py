@@ -62,7 +62,7 @@ _ENDLESS = f"prices hang together over more than {SWEEPS_MAX} nodes or hubs"
 
 
 @dataclass(frozen=True, slots=True)
-class Verdict:
+class Judgement:
     """What came of checking a record."""
 
     findings: tuple[Finding, ...]
@@ -83,11 +83,11 @@ def verify(data: bytes) -> tuple[Finding, ...]:
     return judge(record).findings
 
 
-def judge(record: form.Record) -> Verdict:
+def judge(record: form.Record) -> Judgement:
     """Check a record that is decoded; as `verify` does."""
     of = Arrays(record)
     findings = next((found for stage in STAGES if (found := tuple(stage(of)))), ())
-    return Verdict(findings, None if findings else whole.shortfall(of))
+    return Judgement(findings, None if findings else whole.shortfall(of))
 
 
 def _shape(of: Arrays) -> list[Finding]:

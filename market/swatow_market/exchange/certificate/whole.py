@@ -66,6 +66,8 @@ def accepted_whole(of: Arrays) -> list[Finding]:
     """
     loss = ~of.left_out & (of.whole_price < of.segment_price[of.whole_segment])
     accepted = np.flatnonzero(~of.left_out)
+    if not len(accepted):
+        return []
     by_step = spread(np.arange(of.segments), of.demand_start)
     steps = _place(by_step, of.demand_price)
     places = _place(of.whole_segment[accepted], of.whole_price[accepted])
