@@ -86,6 +86,15 @@ class MarketSettings(Settings):
     """SQLAlchemy URL; the default is market.sqlite in the directory."""
     round_ms: Annotated[int, Field(ge=200, le=15_000)] = 1_000
     """Time between two rounds."""
+    period_s: Annotated[
+        int,
+        Field(
+            ge=limits.PERIOD_MIN_US // MICROS_PER_SECOND,
+            le=limits.PERIOD_MAX_US // MICROS_PER_SECOND,
+        ),
+    ] = 3_600
+    """Length of the periods for which nodes state later supply. They follow a change only when
+    they are started again."""
     fee_ppm: Annotated[int, Field(ge=0, le=1_000_000)] = 10_000
     """The market's part of what nodes earn, in millionths."""
     award_life_max_s: Annotated[int, Field(ge=1, le=limits.AWARD_LIFE_US // MICROS_PER_SECOND)] = (

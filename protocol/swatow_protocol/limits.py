@@ -16,7 +16,7 @@ ENVELOPE_BYTES_MAX: Final = 64 << 10
 """One signed envelope of any kind, unless a larger bound is given for the kind below."""
 BATCH_BYTES_MAX: Final = 4 << 20
 """One signed batch of orders; it travels in parts, each within FRAME_BYTES_MAX."""
-OFFER_LIST_BYTES_MAX: Final = 64 << 20
+OFFER_LIST_BYTES_MAX: Final = 96 << 20
 """The list of a market's live offers; it travels in parts."""
 NETWORK_MAP_BYTES_MAX: Final = 16 << 20
 """One signed network map; it travels in parts."""
@@ -34,6 +34,8 @@ FRAMES_BYTES: Final = 256 << 10
 # Counts.
 MODELS_PER_ORDER_MAX: Final = 16
 PRICE_STEPS_MAX: Final = 16
+PERIODS_MAX: Final = 24
+"""Later periods for which an offer may state supply."""
 ADDRESSES_MAX: Final = 4
 LIST_ITEMS_MAX: Final = 64
 """Zones, vendors, precisions and the like in one limit of an order."""
@@ -81,6 +83,9 @@ OFFER_LIFE_US: Final = 600 * MICROS_PER_SECOND
 """The longest validity of one offer; a node renews it well before."""
 AWARD_LIFE_US: Final = 86_400 * MICROS_PER_SECOND
 """The longest time in which an award may be drawn upon."""
+PERIOD_MIN_US: Final = 60 * MICROS_PER_SECOND
+PERIOD_MAX_US: Final = 86_400 * MICROS_PER_SECOND
+"""The shortest and the longest period of a market."""
 ORDER_LIFE_US: Final = 30 * 86_400 * MICROS_PER_SECOND
 """The longest time for which an order may wait in the book."""
 CERTIFICATE_LIFE_US: Final = 7 * 86_400 * MICROS_PER_SECOND

@@ -147,6 +147,7 @@ class World:
             "expires_us": now_us + life_s * SECOND,
             "sequence": next(_NUMBERS) + 1,
             "model": self.model,
+            "later": (),
             "steps": tuple(PriceStep(price=price, lots=lots) for price, lots in steps),
         }
         return sign(samples.offer(**{**fields, **changes}), node)

@@ -12,6 +12,7 @@ from swatow_protocol.messages import (
     Endpoint,
     FinishReason,
     JobOpen,
+    LaterSupply,
     Limits,
     MapPath,
     MapZone,
@@ -45,6 +46,9 @@ from swatow_protocol.messages.order import pack_columns
 NETWORK = "test"
 NOW_US = 1_790_000_000_000_000
 SECOND = 1_000_000
+PERIOD_US = 3_600 * SECOND
+LATER_US = NOW_US - NOW_US % PERIOD_US + PERIOD_US
+"""When the next period starts."""
 
 MARKET = Identity(bytes([1]) * 32)
 NODE = Identity(bytes([2]) * 32)
@@ -92,6 +96,13 @@ def offer(**changes: Any) -> Offer:
         "expires_us": NOW_US + 60 * SECOND,
         "zone": "cn-gd-shantou",
         "steps": (PriceStep(price=80_000, lots=60), PriceStep(price=90_000, lots=40)),
+        "later": (
+            LaterSupply(start_us=LATER_US, steps=(PriceStep(price=60_000, lots=80),)),
+            LaterSupply(
+                start_us=LATER_US + PERIOD_US,
+                steps=(PriceStep(price=50_000, lots=70), PriceStep(price=65_000, lots=30)),
+            ),
+        ),
         "rate": 400,
         "promises": Promises(
             time_to_first_token_ms=800, tokens_per_second=40, jobs_at_once=4, notice_ms=30_000
@@ -218,6 +229,7 @@ def award(**changes: Any) -> Award:
         "fee_ppm": 10_000,
         "rate": 50,
         "zone": "cn-gd-shantou",
+        "from_us": NOW_US,
         "expires_us": NOW_US + 600 * SECOND,
         "settle_by_us": NOW_US + 900 * SECOND,
         "take_or_pay_ppm": 0,
@@ -236,6 +248,7 @@ def market_terms(**changes: Any) -> MarketTerms:
         "currency": "USD",
         "fee_ppm": 10_000,
         "round_us": SECOND,
+        "period_us": PERIOD_US,
         "award_life_max_us": 3_600 * SECOND,
         "dispute_us": 300 * SECOND,
         "take_or_pay_min_ppm": 0,

@@ -56,7 +56,8 @@ DESCRIPTIONS = {
     "market_terms": "Terms of a market that takes one hundredth.",
     "network_map": "Three zones, two paths and two corridors; what may be left out is, once.",
     "endpoint": "A node's endpoint with a sealing key and one address.",
-    "offer": "An offer in two price steps, with every promise and attribute stated.",
+    "offer": "An offer in two price steps now and in two later periods, with every promise and "
+    "attribute stated.",
     "order": "An order for one of two models, with every hard limit set.",
     "order_batch": "A batch of three orders under two sets of terms.",
     "order_cancel": "The cancellation of one order.",

@@ -16,6 +16,7 @@ from sqlalchemy import (
     MetaData,
     String,
     Table,
+    text,
 )
 
 from swatow_protocol.limits import MONEY_MAX
@@ -156,6 +157,7 @@ awards = Table(
     Column("standard_tokens", BigInteger, nullable=False),  # redeemed so far
     Column("voucher", LargeBinary),  # envelope of the highest voucher redeemed
     Column("closed", Boolean, nullable=False),
+    Column("from_us", BigInteger, nullable=False, server_default=text("0")),  # 0 has long begun
     CheckConstraint(
         "standard_tokens >= 0 AND standard_tokens <= lots * 1000", name="standard_tokens"
     ),

@@ -171,6 +171,7 @@ def _terms(settings: MarketSettings, identity: Identity, now_us: int) -> Signed[
         currency=settings.currency,
         fee_ppm=settings.fee_ppm,
         round_us=settings.round_ms * 1_000,
+        period_us=settings.period_s * MICROS_PER_SECOND,
         award_life_max_us=settings.award_life_max_s * MICROS_PER_SECOND,
         dispute_us=settings.dispute_s * MICROS_PER_SECOND,
         take_or_pay_min_ppm=0,

@@ -82,6 +82,8 @@ async def _awards(connection: AsyncConnection, query: Query) -> tuple[AwardState
                 released=hold.released,
                 standard_tokens=row["standard_tokens"],
                 closed=row["closed"],
+                from_us=row["from_us"],
+                expires_us=row["expires_us"],
                 settle_by_us=row["settle_by_us"],
             )
         )

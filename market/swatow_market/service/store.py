@@ -201,11 +201,13 @@ async def close_awards(connection: AsyncConnection, ids: list[bytes]) -> None:
 
 
 async def lots_out(connection: AsyncConnection, now_us: int) -> dict[tuple[bytes, bytes], int]:
-    """Return (node, model) -> lots of usable awards that are not redeemed yet, rounded up."""
-    left = awards.c.lots - awards.c.standard_tokens // STANDARD_TOKENS_PER_LOT
+    """Return (node, model) -> lots of usable awards that are not redeemed yet, rounded up.
+
+    An award whose time has not begun is not usable: `lots_promised` counts it.
+    """
     query = (
-        select(awards.c.node, awards.c.model, func.sum(left))
-        .where(~awards.c.closed, awards.c.expires_us > now_us)
+        select(awards.c.node, awards.c.model, func.sum(_LOTS_LEFT))
+        .where(~awards.c.closed, awards.c.from_us <= now_us, awards.c.expires_us > now_us)
         .group_by(awards.c.node, awards.c.model)
     )
     return {(node, model): int(lots) for node, model, lots in await connection.execute(query)}
@@ -217,3 +219,19 @@ def _packed(curve: Curve | None) -> bytes | None:
 
 def _unpacked(data: bytes | None) -> Curve | None:
     return None if data is None else Curve(*np.frombuffer(data, "<i8").reshape(2, -1))
+
+
+async def lots_promised(
+    connection: AsyncConnection, now_us: int
+) -> dict[tuple[bytes, bytes, int], int]:
+    """Return (node, model, start) -> lots of open awards whose time begins then, after now."""
+    query = (
+        select(awards.c.node, awards.c.model, awards.c.from_us, func.sum(_LOTS_LEFT))
+        .where(~awards.c.closed, awards.c.from_us > now_us)
+        .group_by(awards.c.node, awards.c.model, awards.c.from_us)
+    )
+    rows = await connection.execute(query)
+    return {(node, model, start_us): int(lots) for node, model, start_us, lots in rows}
+
+
+_LOTS_LEFT = awards.c.lots - awards.c.standard_tokens // STANDARD_TOKENS_PER_LOT

@@ -25,7 +25,14 @@ from swatow_protocol.messages.network_map import (
     NetworkMap,
     Position,
 )
-from swatow_protocol.messages.offer import Attributes, Offer, PaymentTerms, PriceStep, Promises
+from swatow_protocol.messages.offer import (
+    Attributes,
+    LaterSupply,
+    Offer,
+    PaymentTerms,
+    PriceStep,
+    Promises,
+)
 from swatow_protocol.messages.order import (
     Limits,
     ModelLimit,
@@ -75,6 +82,7 @@ __all__ = [
     "FrameKind",
     "JobOpen",
     "JobRefusal",
+    "LaterSupply",
     "Limits",
     "MapPath",
     "MapZone",

@@ -58,7 +58,12 @@ class AdmissionReason(enum.StrEnum):
     UNKNOWN_MODEL = "unknown_model"
     """The market does not list this model."""
     STEPS_NOT_RISING = "steps_not_rising"
-    """The prices of an offer's steps must rise."""
+    """The prices of an offer's steps must rise; the detail names the steps of a later period."""
+    NO_SUPPLY = "no_supply"
+    """The offer states no lots, neither now nor later."""
+    BAD_PERIODS = "bad_periods"
+    """Later supply must be stated for periods of this market, in their order, each starting after
+    the offer was issued and among the next ones; the detail names the first that is not."""
     BAD_PAYMENT_TERMS = "bad_payment_terms"
     """The credit window is smaller than the voucher interval."""
     BAD_COLUMNS = "bad_columns"
@@ -221,6 +226,10 @@ class AwardStatement(Body, frozen=True, kw_only=True):
     """Redeemed so far."""
     closed: bool
     """It is settled for good."""
+    from_us: TimeUs
+    """From when it may be drawn upon."""
+    expires_us: TimeUs
+    """Until when it may be drawn upon."""
     settle_by_us: TimeUs
     """Until when vouchers are redeemed."""
 

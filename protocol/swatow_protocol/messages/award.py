@@ -82,8 +82,11 @@ class Award(Message, frozen=True, kw_only=True):
     """Standard tokens a second that the node must sustain; None is no promise."""
     zone: Zone
     """Where the tokens are made."""
+    from_us: TimeUs
+    """No job may be opened before this time. For an award of now it is `issued_us`; a later one is
+    the start of a period for which the offer states supply."""
     expires_us: TimeUs
-    """No job may be opened after this time."""
+    """No job may be opened after this time. For an award of a later period it is its end."""
     settle_by_us: TimeUs
     """Vouchers are redeemed until this time; then the rest of the hold is released."""
     take_or_pay_ppm: PartsPerMillion
@@ -108,6 +111,8 @@ class MarketTerms(Message, frozen=True, kw_only=True):
     """The market's part of what nodes earn."""
     round_us: DurationUs
     """Time between two rounds."""
+    period_us: Annotated[int, Meta(ge=limits.PERIOD_MIN_US, le=limits.PERIOD_MAX_US)]
+    """Length of a period; periods start at whole multiples of it since 1970 UTC."""
     award_life_max_us: DurationUs
     """Longest award_life_us of an order."""
     dispute_us: DurationUs

@@ -177,6 +177,9 @@ class JobRefusal(enum.StrEnum):
     """The award is not signed by a market that this node sells through."""
     EXPIRED = "expired"
     """The award's time is over."""
+    NOT_YET = "not_yet"
+    """The award's time has not begun: try again after retry_after_ms, or, where that is its
+    largest value, still later."""
     WRONG_NODE = "wrong_node"
     """The award is for another node."""
     WRONG_BUYER = "wrong_buyer"

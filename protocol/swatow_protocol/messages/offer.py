@@ -38,6 +38,15 @@ class PriceStep(Body, frozen=True, kw_only=True):
     """How many."""
 
 
+class LaterSupply(Body, frozen=True, kw_only=True):
+    """What a node will serve in one later period of the market, and at which price."""
+
+    start_us: TimeUs
+    """When the period starts; it is as long as the market's terms say."""
+    steps: Annotated[tuple[PriceStep, ...], Meta(min_length=1, max_length=limits.PRICE_STEPS_MAX)]
+    """Lots it will have promised for that period, cheapest first."""
+
+
 class PaymentTerms(Body, frozen=True, kw_only=True):
     """How often the buyer signs, and how much unpaid work the node allows."""
 
@@ -101,8 +110,11 @@ class Offer(Message, frozen=True, kw_only=True):
     """From here on the offer does not exist."""
     zone: Zone
     """Where the tokens are made."""
-    steps: Annotated[tuple[PriceStep, ...], Meta(min_length=1, max_length=limits.PRICE_STEPS_MAX)]
-    """Lots it will have promised in open awards at any one time, cheapest first."""
+    steps: Annotated[tuple[PriceStep, ...], Meta(max_length=limits.PRICE_STEPS_MAX)]
+    """Lots it will have promised in open awards at any one time, cheapest first; none where it
+    serves only later."""
+    later: Annotated[tuple[LaterSupply, ...], Meta(max_length=limits.PERIODS_MAX)] = ()
+    """Supply in later periods, by their start; a period that is not listed has none."""
     rate: Rate | None
     """Standard tokens a second that it sustains in all; None is not stated."""
     promises: Promises

@@ -112,7 +112,8 @@ class OrderTerms(Body, frozen=True, kw_only=True):
     expires_us: TimeUs
     """Until then it waits in the book and carries over from round to round."""
     deadline_us: TimeUs | None = None
-    """Delivery in any period before this time will do; None asks for delivery now."""
+    """Delivery now or in any later period that ends before this time will do; None asks for
+    delivery now. The order waits in the book no longer than until then."""
     award_life_us: DurationUs
     """How long the award may be drawn upon."""
     payment: PaymentTerms = PaymentTerms()

@@ -83,7 +83,38 @@ def expected(tmp_path: Path) -> dict[str, dict[str, Any]]:
     return found
 
 
-HEAD = "0002"
+HEAD = "0003"
+BEFORE_PERIODS: dict[str, dict[str, Any]] = {
+    "messages": {"id": b"message", "kind": "order", "received_us": 1, "envelope": b""},
+    "orders": {
+        "id": b"order",
+        "message_id": b"message",
+        "shard": "main",
+        "buyer": b"buyer",
+        "terms": b"",
+        "lots": 5,
+        "lots_open": 0,
+        "state": "filled",
+        "carried": True,
+        "expires_us": 2,
+    },
+    "awards": {
+        "id": b"award",
+        "order_id": b"order",
+        "buyer": b"buyer",
+        "node": b"node",
+        "model": b"model",
+        "lots": 5,
+        "expires_us": 3,
+        "settle_by_us": 4,
+        "envelope": b"",
+        "offer_envelope": b"",
+        "standard_tokens": 0,
+        "closed": False,
+    },
+}
+"""One row of each table, as the first version had it."""
+
 PARTS = ("columns", "key", "foreign", "unique", "checks", "indexes")
 
 
@@ -132,6 +163,21 @@ class TestWays:
         assert described(connection) == first
         version = connection.exec_driver_sql(f"SELECT * FROM {ALEMBIC}").all()
         assert version == [(HEAD,)]
+
+    def test_awards_from_before_periods_have_begun(self, connection: Connection) -> None:
+        """And keep what they are checked by, for which SQLite would make a table anew."""
+        migrations.upgrade(connection, "0001")
+        for table, values in BEFORE_PERIODS.items():
+            names, marks = ", ".join(values), ", ".join("?" for _ in values)
+            insert = f"INSERT INTO {table} ({names}) VALUES ({marks})"
+            connection.exec_driver_sql(insert, tuple(values.values()))
+        before = described(connection)
+        migrations.upgrade(connection)
+        found = connection.exec_driver_sql("SELECT id, lots, from_us FROM awards").all()
+        assert found == [(b"award", 5, 0)]
+        migrations.downgrade(connection, "0001")
+        assert described(connection)["awards"] == before["awards"]
+        assert connection.exec_driver_sql("SELECT id, lots FROM awards").all() == [(b"award", 5)]
 
     async def test_what_is_in_the_tables_stays_when_the_market_starts_again(
         self, database: Database

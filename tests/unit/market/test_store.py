@@ -30,6 +30,7 @@ def award_row(name: str, **changes: Any) -> dict[str, Any]:
         "node": NODE.key,
         "model": MODEL,
         "lots": 5,
+        "from_us": NOW_US,
         "expires_us": NOW_US + SECOND,
         "settle_by_us": NOW_US + 2 * SECOND,
         "envelope": b"award",
@@ -201,6 +202,33 @@ class TestAwards:
                 (NODE.key, OTHER): 3,
                 (STRANGER.key, MODEL): 2,
             }
+
+    async def test_lots_of_later_awards_are_promised_and_not_out_until_they_begin(
+        self, stored: Database
+    ) -> None:
+        first_us, second_us = NOW_US + SECOND, NOW_US + 2 * SECOND
+        rows = [
+            award_row("now", lots=1),
+            award_row("first", lots=2, from_us=first_us, expires_us=second_us),
+            award_row("first again", lots=3, from_us=first_us, expires_us=second_us),
+            award_row("second", lots=4, from_us=second_us, expires_us=second_us + SECOND),
+            award_row("other node", lots=5, from_us=first_us, node=STRANGER.key),
+            award_row("given back", lots=6, from_us=first_us, closed=True),
+        ]
+        node, other = (NODE.key, MODEL), (STRANGER.key, MODEL)
+        async with stored.writing() as connection:
+            await store.add_awards(connection, list(rows))
+            assert await store.lots_out(connection, NOW_US) == {node: 1}
+            assert await store.lots_promised(connection, NOW_US) == {
+                (*node, first_us): 5,
+                (*node, second_us): 4,
+                (*other, first_us): 5,
+            }
+            assert await store.lots_out(connection, first_us - 1) == {node: 1}
+            assert await store.lots_out(connection, first_us) == {node: 5}
+            assert await store.lots_promised(connection, first_us) == {(*node, second_us): 4}
+            assert await store.lots_out(connection, second_us) == {node: 4}
+            assert await store.lots_promised(connection, second_us) == {}
 
     async def test_awards_end_when_their_time_for_vouchers_is_over(self, stored: Database) -> None:
         rows = [
