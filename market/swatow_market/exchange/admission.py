@@ -19,8 +19,10 @@ from swatow_protocol.messages import (
     Offer,
     Order,
     OrderTerms,
+    PriceStep,
 )
 from swatow_protocol.messages.answers import AdmissionReason, Decision, Verdict
+from swatow_protocol.periods import later_starts
 from swatow_protocol.units import MICROS_PER_SECOND
 
 ACCEPTED = Verdict(decision=Decision.ACCEPT, reason=None, detail="")
@@ -60,9 +62,9 @@ def judge_offer(signed: Signed[Offer], rules: Rules, book: Book, now_us: int) ->
         return rejected(AdmissionReason.WRONG_CURRENCY, f"this market: {rules.terms.currency}")
     if offer.model not in rules.models:
         return rejected(AdmissionReason.UNKNOWN_MODEL, offer.model.hex())
-    prices = [step.price for step in offer.steps]
-    if any(left >= right for left, right in pairwise(prices)):
-        return rejected(AdmissionReason.STEPS_NOT_RISING)
+    supply = _judge_supply(offer, rules.terms.period_us)
+    if supply.decision is not Decision.ACCEPT:
+        return supply
     if offer.payment.credit_window < offer.payment.voucher_interval:
         return rejected(AdmissionReason.BAD_PAYMENT_TERMS)
     if known is None and book.offers_count() >= OFFERS_MAX:
@@ -78,6 +80,11 @@ def judge_terms(terms: OrderTerms, sender: bytes, rules: Rules, now_us: int) -> 
         return _life_too_long(limits.ORDER_LIFE_US)
     if not 0 < terms.award_life_us <= rules.terms.award_life_max_us:
         return _life_too_long(rules.terms.award_life_max_us)
+    if terms.deadline_us is not None:
+        if terms.deadline_us - now_us > limits.ORDER_LIFE_US:
+            return _life_too_long(limits.ORDER_LIFE_US)
+        if terms.expires_us > terms.deadline_us:
+            return rejected(AdmissionReason.LIFE_TOO_LONG, "expires_us is after deadline_us")
     if terms.currency != rules.terms.currency:
         return rejected(AdmissionReason.WRONG_CURRENCY, f"this market: {rules.terms.currency}")
     for limit in terms.models:
@@ -106,6 +113,33 @@ def _unsupported(terms: OrderTerms, sender: bytes) -> str:
         "payer": terms.payer not in (None, sender),
     }
     return ", ".join(name for name, is_asked in asked.items() if is_asked)
+
+
+def _judge_supply(offer: Offer, period_us: int) -> Verdict:
+    """Decide about what an offer states for now and for later periods.
+
+    For which periods it may state supply depends on when it was issued, not on when it comes: on
+    its way the first of them may begin, and clearing then leaves that one out.
+    """
+    if not _rise(offer.steps):
+        return rejected(AdmissionReason.STEPS_NOT_RISING)
+    for number, supply in enumerate(offer.later):
+        if not _rise(supply.steps):
+            return rejected(AdmissionReason.STEPS_NOT_RISING, f"later[{number}]")
+    if not (offer.steps or offer.later):
+        return rejected(AdmissionReason.NO_SUPPLY)
+    starts, before_us = later_starts(offer.issued_us, period_us), 0
+    for number, supply in enumerate(offer.later):
+        if supply.start_us not in starts or supply.start_us <= before_us:
+            length = f"periods are {period_us // MICROS_PER_SECOND} s"
+            detail = f"later[{number}] starts at {supply.start_us} us, {length}"
+            return rejected(AdmissionReason.BAD_PERIODS, detail)
+        before_us = supply.start_us
+    return ACCEPTED
+
+
+def _rise(steps: tuple[PriceStep, ...]) -> bool:
+    return all(left.price < right.price for left, right in pairwise(steps))
 
 
 def _life_too_long(limit_us: int) -> Verdict:

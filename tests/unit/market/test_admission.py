@@ -16,14 +16,25 @@ from swatow_market.exchange.offers import BookOffer
 from swatow_protocol import limits
 from swatow_protocol.envelope import Signed, sign
 from swatow_protocol.messages import (
+    LaterSupply,
     ModelLimit,
     Offer,
     PaymentTerms,
     PriceStep,
 )
 from swatow_protocol.messages.answers import AdmissionReason, Decision, Verdict
+from swatow_protocol.periods import later_starts
 from tests.support import samples
-from tests.support.samples import BUYER, NODE, NOW_US, SECOND, STRANGER, digest
+from tests.support.samples import (
+    BUYER,
+    LATER_US,
+    NODE,
+    NOW_US,
+    PERIOD_US,
+    SECOND,
+    STRANGER,
+    digest,
+)
 
 MODEL, OTHER = digest("model"), digest("other model")
 RULES = Rules(
@@ -61,12 +72,19 @@ def full_book() -> Book:
 
 STEPS = tuple(PriceStep(price=price, lots=1) for price in (80_000, 80_000))
 
+
+def later(*starts: int) -> tuple[LaterSupply, ...]:
+    """Return supply of one lot in each of these periods."""
+    return tuple(LaterSupply(start_us=start_us, steps=STEPS[:1]) for start_us in starts)
+
+
 OFFER_FAULTS: list[tuple[AdmissionReason, dict[str, Any]]] = [
     (AdmissionReason.NOT_YET_VALID, {"valid_from_us": NOW_US + limits.CLOCK_SKEW_US + 1}),
     (AdmissionReason.LIFE_TOO_LONG, {"expires_us": NOW_US + limits.OFFER_LIFE_US + 1}),
     (AdmissionReason.WRONG_CURRENCY, {"currency": "CNY"}),
     (AdmissionReason.UNKNOWN_MODEL, {"model": digest("unlisted")}),
     (AdmissionReason.STEPS_NOT_RISING, {"steps": STEPS}),
+    (AdmissionReason.BAD_PERIODS, {"later": later(LATER_US + 1)}),
     (AdmissionReason.BAD_PAYMENT_TERMS, {"payment": ROOM_FOR_LESS}),
 ]
 
@@ -149,6 +167,52 @@ class TestOffers:
         signed = Signed(renewed, digest("renewal"), b"", b"")
         assert judged_offer(signed, book) == (Decision.ACCEPT, None)
 
+    def test_supply_may_be_stated_for_all_the_next_periods_and_for_none(self) -> None:
+        starts = later_starts(NOW_US, PERIOD_US)
+        assert len(starts) == limits.PERIODS_MAX
+        for stated in (later(*starts), later(starts[3], starts[-1]), ()):
+            assert judge_offer(offer_of(later=stated), RULES, Book(), NOW_US) == ACCEPTED
+
+    def test_a_node_may_serve_only_later(self) -> None:
+        assert judge_offer(offer_of(steps=()), RULES, Book(), NOW_US) == ACCEPTED
+
+    def test_a_node_that_serves_at_no_time_has_no_offer(self) -> None:
+        nothing = (Decision.REJECT, AdmissionReason.NO_SUPPLY)
+        assert judged_offer(offer_of(steps=(), later=())) == nothing
+
+    @pytest.mark.parametrize(
+        ("starts", "wrong"),
+        [
+            ((LATER_US - PERIOD_US,), 0),
+            ((LATER_US + 1,), 0),
+            ((LATER_US, LATER_US + PERIOD_US // 2), 1),
+            ((LATER_US, LATER_US), 1),
+            ((LATER_US + PERIOD_US, LATER_US), 1),
+            ((LATER_US, LATER_US + limits.PERIODS_MAX * PERIOD_US), 1),
+        ],
+        ids=["begun", "unaligned", "half", "twice", "falling", "beyond the last"],
+    )
+    def test_later_supply_that_is_for_no_next_period_is_named(
+        self, starts: tuple[int, ...], wrong: int
+    ) -> None:
+        verdict = judge_offer(offer_of(later=later(*starts)), RULES, Book(), NOW_US)
+        assert verdict.reason is AdmissionReason.BAD_PERIODS
+        assert verdict.detail == f"later[{wrong}] starts at {starts[wrong]} us, periods are 3600 s"
+
+    def test_steps_of_a_later_period_that_do_not_rise_are_named(self) -> None:
+        supply = (*later(LATER_US), LaterSupply(start_us=LATER_US + PERIOD_US, steps=STEPS))
+        verdict = judge_offer(offer_of(later=supply), RULES, Book(), NOW_US)
+        assert (verdict.reason, verdict.detail) == (AdmissionReason.STEPS_NOT_RISING, "later[1]")
+
+    def test_a_period_that_begins_while_the_offer_is_on_its_way_does_no_harm(self) -> None:
+        signed = offer_of(
+            issued_us=LATER_US - 1,
+            expires_us=LATER_US + 60 * SECOND,
+            later=later(*later_starts(LATER_US - 1, PERIOD_US)),
+        )
+        for now_us in (LATER_US - 1, LATER_US, LATER_US + SECOND):
+            assert judge_offer(signed, RULES, Book(), now_us) == ACCEPTED
+
     def test_details_give_the_limit(self) -> None:
         for fault, detail in (
             ({"expires_us": NOW_US + limits.OFFER_LIFE_US + 1}, "600 s"),
@@ -184,6 +248,9 @@ class TestOrders:
         [
             ({"expires_us": NOW_US + limits.ORDER_LIFE_US + 1}, "2592000 s"),
             ({"award_life_us": 3_600 * SECOND + 1}, "3600 s"),
+            ({"deadline_us": NOW_US + limits.ORDER_LIFE_US + 1}, "2592000 s"),
+            ({"deadline_us": NOW_US + 10 * SECOND - 1}, "expires_us is after deadline_us"),
+            ({"deadline_us": NOW_US}, "expires_us is after deadline_us"),
         ],
     )
     def test_lives_have_limits_and_the_detail_gives_them(
@@ -212,7 +279,7 @@ class TestOrders:
         ("feature", "value"),
         [
             ("immediate", True),
-            ("deadline_us", NOW_US + SECOND),
+            ("deadline_us", NOW_US + 10 * SECOND),
             ("take_or_pay_ppm", 1),
             ("package", digest("package")),
             ("payer", STRANGER.key),

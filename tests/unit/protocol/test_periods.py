@@ -1,5 +1,7 @@
 """Periods are the same for everybody, and an award draws on the supply of its own."""
 
+from itertools import pairwise
+
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -19,7 +21,7 @@ def test_the_next_periods_follow_on_the_one_that_it_is_now(time_us: int, period_
     assert len(starts) == limits.PERIODS_MAX
     assert starts[0] - period_us <= time_us < starts[0]
     assert {start % period_us for start in starts} == {0}
-    apart = {after - before for before, after in zip(starts, starts[1:], strict=False)}
+    apart = {after - before for before, after in pairwise(starts)}
     assert apart == {period_us}
 
 
