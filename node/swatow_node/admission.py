@@ -7,11 +7,15 @@ Pure. The checks are made in the order of JobRefusal, as far as UNSUPPORTED.
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from swatow_protocol import codec
+from swatow_protocol import codec, limits
 from swatow_protocol.envelope import Signed, verify
 from swatow_protocol.errors import MessageRefused, Refusal, SealBroken
 from swatow_protocol.messages import Award, Frame, JobOpen, JobRefusal, Model, Offer, OpenBody
+from swatow_protocol.periods import is_later, steps_for
 from swatow_protocol.sealing import SealingKey, Seals, Side
+from swatow_protocol.units import div_ceil
+
+MICROS_PER_MILLISECOND = 1_000
 
 
 class JobRefused(Exception):
@@ -95,10 +99,19 @@ def agree_on_seals(opening: Opening, house: House) -> Seals:
 
 def _award(body: OpenBody, house: House, now_us: int) -> Signed[Award]:
     try:
-        return verify(body.award, Award, network=house.network, now_us=now_us, sender=house.market)
+        signed = verify(
+            body.award, Award, network=house.network, now_us=now_us, sender=house.market
+        )
     except MessageRefused as error:
         refusal = _AWARD_REFUSALS.get(error.refusal, JobRefusal.MALFORMED)
         raise JobRefused(refusal, f"award: {error}") from None
+    award = signed.message
+    # An award of now has begun, however far the market's clock is ahead of this one.
+    early_us = award.from_us - now_us if is_later(award) else 0
+    if early_us > 0:
+        retry_ms = min(div_ceil(early_us, MICROS_PER_MILLISECOND), limits.MILLISECONDS_MAX)
+        raise JobRefused(JobRefusal.NOT_YET, f"the award begins in {early_us} us", retry_ms)
+    return signed
 
 
 def _open(body: OpenBody, award: Award, house: House, now_us: int) -> Signed[JobOpen]:
@@ -110,14 +123,19 @@ def _open(body: OpenBody, award: Award, house: House, now_us: int) -> Signed[Job
 
 
 def _offer(body: OpenBody, award: Award, house: House) -> Signed[Offer]:
-    """The award must rest on this node's own offer, for this model, at no lower price."""
+    """The award must rest on this node's own offer, for this model, at no lower price.
+
+    One of a later period rests on what the offer states for that period. That all awards of a
+    period together fit it is the market's to keep, which alone knows them all.
+    """
     try:
         offer = verify(body.offer, Offer, network=house.network, now_us=None, sender=house.key)
     except MessageRefused as error:
         raise JobRefused(JobRefusal.UNKNOWN_OFFER, f"offer: {error}") from None
-    steps = offer.message.steps
+    steps = steps_for(award, offer.message)
     fits = (
-        award.offer == offer.id
+        len(steps) > 0
+        and award.offer == offer.id
         and award.model == offer.message.model == house.model.id
         and award.node_price >= steps[0].price
         and award.lots <= sum(step.lots for step in steps)

@@ -1,17 +1,33 @@
 """Settings of a node: `<directory>/config.toml`, SWATOW_NODE_*, flags."""
 
+import re
 from enum import StrEnum
+from itertools import combinations
 from pathlib import Path
-from typing import Annotated, ClassVar
+from typing import Annotated, Any, ClassVar
 
-from pydantic import BaseModel, ConfigDict, Field, StringConstraints
+from pydantic import (
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    PlainSerializer,
+    StringConstraints,
+    field_validator,
+)
 
+from swatow_node.tariff import Hours
 from swatow_protocol import limits
-from swatow_protocol.messages import Retention
+from swatow_protocol.messages import PriceStep, Retention
 from swatow_protocol.shell.settings import PriceSetting, Settings
+from swatow_protocol.units import MICROS_PER_SECOND
 
 NameSetting = Annotated[str, StringConstraints(pattern=r"^[a-z0-9][a-z0-9._/:-]{0,95}$")]
 LotsSetting = Annotated[int, Field(ge=1, le=limits.LOTS_MAX)]
+
+
+TARIFF_TABLES_MAX = 48
+MINUTE_US = 60 * MICROS_PER_SECOND
 
 
 class EngineKind(StrEnum):
@@ -23,6 +39,39 @@ class EngineKind(StrEnum):
     """Any OpenAI-compatible server, by URL."""
 
 
+def _minutes(text: Any, pattern: str, example: str) -> int:
+    """Return the minutes that hours and minutes in two groups of a pattern make."""
+    found = re.fullmatch(pattern, text) if isinstance(text, str) else None
+    if found is None:
+        raise ValueError(f"{text!r} is not written as {example}")
+    return int(found["hours"]) * 60 + int(found["minutes"])
+
+
+def _time_of_day(text: Any) -> int:
+    return MINUTE_US * _minutes(text, r"(?P<hours>[01]\d|2[0-3]):(?P<minutes>[0-5]\d)", '"22:00"')
+
+
+def _utc_offset(text: Any) -> int:
+    pattern = r"[+-](?P<hours>0\d|1[0-4]):(?P<minutes>[0-5]\d)"
+    minutes = _minutes(text, pattern, '"+08:00"')
+    return MINUTE_US * (-minutes if text.startswith("-") else minutes)
+
+
+def _clock(time_us: int) -> str:
+    hours, minutes = divmod(abs(time_us) // MINUTE_US, 60)
+    return f"{hours:02d}:{minutes:02d}"
+
+
+def _signed_clock(offset_us: int) -> str:
+    return ("-" if offset_us < 0 else "+") + _clock(offset_us)
+
+
+TimeOfDaySetting = Annotated[int, BeforeValidator(_time_of_day), PlainSerializer(_clock)]
+"""Written as "22:00"; held as microseconds since midnight."""
+UtcOffsetSetting = Annotated[int, BeforeValidator(_utc_offset), PlainSerializer(_signed_clock)]
+"""Written as "+08:00"; held as microseconds ahead of UTC."""
+
+
 class StepSettings(BaseModel):
     """One `[[steps]]` table: so many lots at this price."""
 
@@ -30,6 +79,25 @@ class StepSettings(BaseModel):
 
     price: PriceSetting
     lots: LotsSetting
+
+
+class TariffSettings(BaseModel):
+    """One `[[tariff]]` table: price and lots at these times of each day."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    begin: Annotated[TimeOfDaySetting, Field(alias="from")]
+    until: TimeOfDaySetting
+    """Not after `from`, it is a time of the next day; the same time is the whole day."""
+    price: PriceSetting
+    """Currency units for a million standard tokens."""
+    lots: Annotated[int, Field(ge=0, le=limits.LOTS_MAX)]
+    """Lots that may be promised in open awards at any one time; 0 serves nobody."""
+
+    def hours(self) -> Hours:
+        """Return the table as the tariff has it."""
+        steps = (PriceStep(price=self.price, lots=self.lots),) if self.lots else ()
+        return Hours(self.begin, self.until, steps)
 
 
 class NodeSettings(Settings):
@@ -68,6 +136,10 @@ class NodeSettings(Settings):
     """Lots that may be promised in open awards at any one time."""
     steps: tuple[StepSettings, ...] = ()
     """Price steps instead of price and capacity_lots, cheapest first."""
+    tariff: Annotated[tuple[TariffSettings, ...], Field(max_length=TARIFF_TABLES_MAX)] = ()
+    """What holds at times of the day instead; then supply for later periods is stated too."""
+    utc_offset: UtcOffsetSetting = 0
+    """How far the times of the tariff are ahead of UTC. ["+00:00"]"""
     voucher_interval: Annotated[int, Field(ge=1, le=limits.CREDIT_WINDOW_MAX)] = (
         limits.VOUCHER_INTERVAL
     )
@@ -99,3 +171,12 @@ class NodeSettings(Settings):
     energy_source: NameSetting | None = None
     attestation: NameSetting | None = None
     log_level: str = "info"
+
+    @field_validator("tariff")
+    @classmethod
+    def _no_overlap(cls, tables: tuple[TariffSettings, ...]) -> tuple[TariffSettings, ...]:
+        for one, other in combinations(tables, 2):
+            if one.hours().overlap(other.hours()):
+                spans = (f"{_clock(each.begin)} to {_clock(each.until)}" for each in (one, other))
+                raise ValueError(f"{' and '.join(spans)} overlap")
+        return tables

@@ -2,6 +2,7 @@
 
 from swatow_node.config import NodeSettings
 from swatow_node.engines.engine import EngineFacts
+from swatow_node.tariff import Tariff
 from swatow_protocol.envelope import Signed, sign
 from swatow_protocol.errors import ConfigError
 from swatow_protocol.identity import Identity
@@ -37,6 +38,12 @@ def price_steps(settings: NodeSettings) -> tuple[PriceStep, ...]:
     return (PriceStep(price=settings.price, lots=settings.capacity_lots),)
 
 
+def tariff_of(settings: NodeSettings) -> Tariff:
+    """Return the tariff of the settings; outside of its hours the price steps hold."""
+    hours = tuple(table.hours() for table in settings.tariff)
+    return Tariff(settings.utc_offset, hours, price_steps(settings))
+
+
 def make_offer(
     *,
     settings: NodeSettings,
@@ -49,7 +56,12 @@ def make_offer(
     sealing_key: bytes,
     now_us: int,
 ) -> Signed[Offer]:
-    """Sign the offer of this moment. Its sequence is the time, so it grows also over restarts."""
+    """Sign the offer of this moment. Its sequence is the time, so it grows also over restarts.
+
+    Later supply is a promise, so it is stated only by an operator who has written a tariff.
+    """
+    tariff = tariff_of(settings)
+    expires_us = now_us + settings.offer_life_s * MICROS_PER_SECOND
     offer = Offer(
         network=settings.network,
         sender=identity.key,
@@ -58,9 +70,10 @@ def make_offer(
         currency=terms.currency,
         sequence=now_us,
         valid_from_us=now_us,
-        expires_us=now_us + settings.offer_life_s * MICROS_PER_SECOND,
+        expires_us=expires_us,
         zone=settings.zone,
-        steps=price_steps(settings),
+        steps=tariff.during(now_us, expires_us),
+        later=tariff.later(now_us, terms.period_us) if settings.tariff else (),
         rate=settings.rate,
         promises=Promises(
             time_to_first_token_ms=settings.time_to_first_token_ms,

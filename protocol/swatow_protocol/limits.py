@@ -88,5 +88,7 @@ PERIOD_MAX_US: Final = 86_400 * MICROS_PER_SECOND
 """The shortest and the longest period of a market."""
 ORDER_LIFE_US: Final = 30 * 86_400 * MICROS_PER_SECOND
 """The longest time for which an order may wait in the book."""
+MILLISECONDS_MAX: Final = 3_600_000
+"""The longest time that is told in milliseconds: an hour."""
 CERTIFICATE_LIFE_US: Final = 7 * 86_400 * MICROS_PER_SECOND
 """Validity of a server's TLS certificate."""

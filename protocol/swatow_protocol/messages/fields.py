@@ -70,7 +70,7 @@ TimeUs = Annotated[int, Meta(ge=0, le=2**53)]
 """Microseconds since 1970-01-01 UTC."""
 DurationUs = Annotated[int, Meta(ge=0, le=limits.ORDER_LIFE_US)]
 """A length of time in microseconds."""
-Milliseconds = Annotated[int, Meta(ge=0, le=3_600_000)]
+Milliseconds = Annotated[int, Meta(ge=0, le=limits.MILLISECONDS_MAX)]
 """A length of time in milliseconds, up to an hour."""
 
 # Position.

@@ -93,7 +93,7 @@ def show(kind: type[S], directory: Path) -> dict[str, tuple[object, str]]:
         settings = create_model(kind.__name__, __base__=kind, **missing)(**given)
     except ValidationError as error:
         raise ConfigError(_explain(error, origins)) from None
-    values = settings.model_dump(mode="json")
+    values = settings.model_dump(mode="json", by_alias=True)
     origins |= dict.fromkeys(missing, "missing")
     return {name: (values[name], origins[name]) for name in kind.model_fields}
 

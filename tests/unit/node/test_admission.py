@@ -22,7 +22,16 @@ from swatow_protocol.messages import (
 )
 from swatow_protocol.sealing import SealingKey
 from tests.support import samples
-from tests.support.samples import BUYER, MARKET, NOW_US, SECOND, STRANGER, digest
+from tests.support.samples import (
+    BUYER,
+    LATER_US,
+    MARKET,
+    NOW_US,
+    PERIOD_US,
+    SECOND,
+    STRANGER,
+    digest,
+)
 from tests.unit.node import deal
 
 
@@ -223,6 +232,74 @@ def test_the_award_is_taken_until_the_moment_of_its_expiry() -> None:
     expires = wrong(award={"expires_us": NOW_US + SECOND})
     judge(expires, NOW_US + SECOND - 1)
     assert refusal_of(expires, NOW_US + SECOND) is JobRefusal.EXPIRED
+
+
+PERIOD = {"from_us": LATER_US, "expires_us": LATER_US + PERIOD_US}
+"""What an award of the next period has of its own."""
+
+
+def test_a_later_award_is_taken_from_the_moment_of_its_beginning() -> None:
+    later = wrong(award={**PERIOD, "node_price": 60_000}, open={"issued_us": LATER_US})
+    with pytest.raises(JobRefused) as refused:
+        judge(later, LATER_US - 1)
+    assert (refused.value.refusal, refused.value.retry_after_ms) == (JobRefusal.NOT_YET, 1)
+    assert judge(later, LATER_US).award.message.from_us == LATER_US
+
+
+def test_how_long_to_wait_is_told_as_far_as_the_wire_can_tell_it() -> None:
+    late = {"from_us": NOW_US + 5 * PERIOD_US, "expires_us": NOW_US + 6 * PERIOD_US}
+    for early_us, told_ms in (
+        (1_001, 2),
+        (PERIOD_US - 1, 3_600_000),
+        (PERIOD_US + 1, 3_600_000),
+    ):
+        with pytest.raises(JobRefused) as refused:
+            judge(wrong(award=late), NOW_US + 5 * PERIOD_US - early_us)
+        assert refused.value.retry_after_ms == told_ms
+
+
+def test_an_award_of_now_is_taken_although_the_markets_clock_is_ahead() -> None:
+    judge(wrong(award={"from_us": NOW_US}), NOW_US - SECOND)
+    ahead = {"issued_us": NOW_US + SECOND, "from_us": NOW_US + SECOND}
+    judge(wrong(award=ahead, offer={"expires_us": NOW_US + 60 * SECOND}))
+
+
+def test_that_an_award_has_not_begun_is_told_before_what_else_is_wrong() -> None:
+    begins = list(JobRefusal).index(JobRefusal.NOT_YET)
+    early = wrong(award=PERIOD)
+    later = [each for refusal, each in WRONGS.values() if list(JobRefusal).index(refusal) > begins]
+    assert {refusal_of(early.and_also(each)) for each in later} == {JobRefusal.NOT_YET}
+    for name in ("award of a stranger", "award of another network"):
+        assert refusal_of(early.and_also(WRONGS[name][1])) is JobRefusal.WRONG_MARKET
+
+
+@pytest.mark.parametrize(
+    ("changes", "fits"),
+    [
+        ({"node_price": 60_000, "lots": 80}, True),
+        ({"node_price": 59_999, "lots": 80}, False),
+        ({"node_price": 60_000, "lots": 81}, False),
+        ({"from_us": LATER_US + PERIOD_US, "node_price": 50_000, "lots": 100}, True),
+        ({"from_us": LATER_US + PERIOD_US, "node_price": 50_000, "lots": 101}, False),
+        ({"from_us": LATER_US + PERIOD_US, "node_price": 49_999}, False),
+        ({"from_us": LATER_US + 1}, False),
+        ({"from_us": LATER_US + 2 * PERIOD_US}, False),
+    ],
+)
+def test_a_later_award_must_fit_what_the_offer_states_for_its_period(
+    changes: dict[str, Any], fits: bool
+) -> None:
+    from_us = changes.get("from_us", LATER_US)
+    award = {**PERIOD, "expires_us": from_us + PERIOD_US, **changes}
+    brought = wrong(award=award, open={"issued_us": from_us})
+    if fits:
+        judge(brought, from_us)
+    else:
+        assert refusal_of(brought, from_us) is JobRefusal.UNKNOWN_OFFER
+
+
+def test_a_node_that_serves_only_later_does_not_serve_now() -> None:
+    assert refusal_of(wrong(offer={"steps": ()})) is JobRefusal.UNKNOWN_OFFER
 
 
 def test_an_offer_that_expired_since_the_award_still_covers_it() -> None:

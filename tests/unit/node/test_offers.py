@@ -12,9 +12,9 @@ from swatow_node.offers import check_model, make_offer, price_steps
 from swatow_protocol.envelope import Signed, verify
 from swatow_protocol.errors import ConfigError
 from swatow_protocol.messages import Attributes, Offer, PaymentTerms, PriceStep, Promises, Retention
-from swatow_protocol.shell.settings import load
+from swatow_protocol.shell.settings import load, show
 from tests.support import samples
-from tests.support.samples import NETWORK, NODE, NOW_US, SECOND, digest
+from tests.support.samples import NETWORK, NODE, NOW_US, PERIOD_US, SECOND, digest
 from tests.unit.node import deal
 
 MARKET = f"{samples.MARKET.key.hex()}@127.0.0.1:7700"
@@ -126,6 +126,53 @@ def test_price_and_capacity_make_one_step(tmp_path: Path) -> None:
     assert price_steps(given) == (PriceStep(price=123_456, lots=7),)
 
 
+TARIFF = """
+    price = "0.16"
+    capacity_lots = 40
+    utc_offset = "+08:00"
+    [[tariff]]
+    from = "22:00"
+    until = "06:00"
+    price = "0.12"
+    lots = 50000
+    [[tariff]]
+    from = "11:30"
+    until = "13:00"
+    price = "0"
+    lots = 0
+"""
+DAY = (PriceStep(price=160_000, lots=40),)
+NIGHT = (PriceStep(price=120_000, lots=50_000),)
+MIDNIGHT_US = NOW_US - NOW_US % (24 * PERIOD_US) - 8 * PERIOD_US
+"""In Shantou."""
+
+
+def test_without_a_tariff_nothing_is_said_of_later(tmp_path: Path) -> None:
+    assert offer(settings(tmp_path)).message.later == ()
+
+
+def test_a_tariff_says_what_is_offered_now(tmp_path: Path) -> None:
+    given = settings(tmp_path, TARIFF)
+    for clock, steps in ((3, NIGHT), (6, DAY), (12, ()), (21, DAY), (23, NIGHT)):
+        assert offer(given, MIDNIGHT_US + clock * PERIOD_US).message.steps == steps
+
+
+def test_an_offer_that_lives_into_dearer_hours_has_their_price(tmp_path: Path) -> None:
+    given = settings(tmp_path, TARIFF)
+    six_us = MIDNIGHT_US + 6 * PERIOD_US
+    assert offer(given, six_us - 60 * SECOND).message.steps == NIGHT
+    assert offer(given, six_us - 60 * SECOND + 1).message.steps == DAY
+
+
+def test_a_tariff_says_what_is_offered_in_the_next_periods(tmp_path: Path) -> None:
+    message = offer(settings(tmp_path, TARIFF), MIDNIGHT_US + 5 * PERIOD_US).message
+    stated = {(each.start_us - MIDNIGHT_US) // PERIOD_US: each.steps for each in message.later}
+    nights = [22, 23, 24, 25, 26, 27, 28, 29]
+    days = [clock for clock in range(6, 22) if clock not in (11, 12)]  # closed in part or whole
+    assert stated == dict.fromkeys(days, DAY) | dict.fromkeys(nights, NIGHT)
+    assert {each.start_us % PERIOD_US for each in message.later} == {0}
+
+
 def test_other_weights_than_the_market_lists_are_not_offered(tmp_path: Path) -> None:
     given, model = settings(tmp_path, model="small-model-q4"), deal.MODEL.message
     for weights in (None, model.weights_sha256):
@@ -134,6 +181,31 @@ def test_other_weights_than_the_market_lists_are_not_offered(tmp_path: Path) -> 
         check_model(given, model, EngineFacts("e", digest("other weights"), None, ()))
     for digits in (model.weights_sha256.hex(), digest("other weights").hex()):
         assert digits in str(error.value)
+
+
+def row(begin: str, until: str, *, price: str = "0.12", lots: int = 5) -> str:
+    """Return a table of the tariff, written in one line."""
+    return f'{{from = "{begin}", until = "{until}", price = "{price}", lots = {lots}}}'
+
+
+def test_hours_that_overlap_are_named(tmp_path: Path) -> None:
+    rows = (row("08:00", "09:00"), row("22:00", "06:00"), row("05:59", "07:00"))
+    with pytest.raises(ConfigError, match=r"22:00 to 06:00 and 05:59 to 07:00 overlap"):
+        settings(tmp_path, f"tariff = [{', '.join(rows)}]")
+
+
+def test_a_tariff_is_shown_as_it_is_written(tmp_path: Path) -> None:
+    (tmp_path / "config.toml").write_text(TARIFF.replace("+08:00", "-05:30"), "utf-8")
+    shown = {name: value for name, (value, _) in show(NodeSettings, tmp_path).items()}
+    assert shown["utc_offset"] == "-05:30"
+    tables: Any = shown["tariff"]
+    night = {"from": "22:00", "until": "06:00", "price": "0.12", "lots": 50_000}
+    assert tables[0] == night
+    written = settings(
+        tmp_path, f'utc_offset = "-05:30"\ntariff = [{row("22:00", "06:00", lots=50_000)}]'
+    )
+    again = settings(tmp_path, "", tariff=tables[:1], utc_offset=shown["utc_offset"])
+    assert (again.tariff, again.utc_offset) == (written.tariff, written.utc_offset)
 
 
 @pytest.mark.parametrize(
@@ -145,6 +217,16 @@ def test_other_weights_than_the_market_lists_are_not_offered(tmp_path: Path) -> 
         ("price = 0.08", "price"),  # a float of TOML is not exact
         ('steps = [{price = "0.08", lots = 0}]', "steps.0.lots"),
         ('steps = [{price = "0.08", lots = 1, more = 1}]', "steps.0.more"),
+        (f"tariff = [{row('6:00', '08:00')}]", "tariff.0.from"),
+        (f"tariff = [{row('06:00', '24:00')}]", "tariff.0.until"),
+        (f"tariff = [{row('06:00', '08:00', lots=-1)}]", "tariff.0.lots"),
+        (f"tariff = [{row('06:00', '08:00', price='cheap')}]", "tariff.0.price"),
+        (f"tariff = [{row('22:00', '06:00')}, {row('05:59', '07:00')}]", "tariff"),
+        (f"tariff = [{row('07:00', '07:00')}, {row('05:00', '06:00')}]", "tariff"),
+        ("tariff = [" + 49 * f"{row('06:00', '06:00')}," + "]", "tariff"),
+        ('utc_offset = "8"', "utc_offset"),
+        ('utc_offset = "+15:00"', "utc_offset"),
+        ("utc_offset = 8", "utc_offset"),
         ("slots = 0", "slots"),
         ("capacity_lots = 0", "capacity_lots"),
         ("credit_window = 5000", "credit_window"),
