@@ -210,8 +210,8 @@ def rounds(
     from swatow_market import admin
     from swatow_market.config import MarketSettings
     from swatow_protocol.shell.settings import load, role_directory
-    from swatow_protocol.shell.terminal import Terminal, clock_time
-    from swatow_protocol.units import format_money
+    from swatow_protocol.shell.terminal import Terminal
+    from swatow_protocol.units import format_money, format_time
 
     home = role_directory("market", directory)
     settings = load(MarketSettings, home).settings
@@ -230,7 +230,7 @@ def rounds(
         [
             (
                 f"{row['epoch']}/{row['number']}",
-                clock_time(row["closed_us"]),
+                format_time(row["closed_us"]),
                 str(row["orders"]),
                 str(row["lots"]),
                 format_money(row["welfare"]),
@@ -372,14 +372,13 @@ def network_map(*, directory: Directory = None, json: Json = False) -> None:
 
 def _facts_of(found: "Checked") -> list[tuple[str, object]]:
     from swatow_market.exchange.certificate.record import unpack, unpack_amount
-    from swatow_protocol.shell.terminal import clock_time
-    from swatow_protocol.units import format_money
+    from swatow_protocol.units import format_money, format_time
 
     head, record = found.head, found.record
     totals, shortfall = record.totals, found.judgement.shortfall
     facts: list[tuple[str, object]] = [
         ("round", f"{head.round.shard} {head.round.epoch}/{head.round.number}"),
-        ("closed", clock_time(head.issued_us)),
+        ("closed", format_time(head.issued_us)),
         ("market", head.sender.hex()),
         ("record", head.record.hex()),
         ("offers, orders", f"{record.offers.leaves}, {record.orders.leaves}"),

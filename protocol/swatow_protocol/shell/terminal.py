@@ -4,7 +4,6 @@ Data goes to standard output; progress, warnings and errors go to standard error
 come from strangers: on a terminal their control characters are left out, in a pipe they are data.
 """
 
-import datetime
 import json
 import sys
 from collections.abc import Iterable, Sequence
@@ -12,8 +11,6 @@ from typing import Any, NoReturn
 
 from rich.console import Console
 from rich.table import Table
-
-from swatow_protocol.units import MICROS_PER_SECOND
 
 EXIT_OK = 0
 EXIT_FAILED = 1
@@ -23,12 +20,6 @@ EXIT_USAGE = 2
 
 _CONTROLS = dict.fromkeys({*range(0x20), *range(0x7F, 0xA0)} - {ord("\t"), ord("\n")})
 """C0 and C1 without tab and newline: what moves a cursor, or starts a sequence that does more."""
-
-
-def clock_time(time_us: int) -> str:
-    """Return a time for a person."""
-    moment = datetime.datetime.fromtimestamp(time_us // MICROS_PER_SECOND, datetime.UTC)
-    return moment.strftime("%Y-%m-%d %H:%M:%S UTC")
 
 
 class Terminal:

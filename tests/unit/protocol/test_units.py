@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Callable
+from datetime import UTC, datetime
 from decimal import Decimal
 from fractions import Fraction
 from math import ceil, floor
@@ -23,6 +24,7 @@ each_parser = pytest.mark.parametrize(
 )
 
 
+SECONDS = {"s": 1, "m": 60, "h": 3_600, "d": 86_400}
 BOUND = 10**9
 """Currency units: what is written must be less."""
 
@@ -177,3 +179,63 @@ def test_the_price_of_a_lot_is_the_price_of_a_million_tokens_in_millionths() -> 
     price = units.parse_price("0.08")
     assert price == 80_000
     assert units.cost_nanos(1_000_000, price) == units.parse_money("0.08")
+
+
+@pytest.mark.parametrize(
+    ("time_us", "text"),
+    [
+        (0, "1970-01-01 00:00:00 UTC"),
+        (1_790_000_000_999_999, "2026-09-21 14:13:20 UTC"),
+        (2**53, "2255-06-05 23:47:34 UTC"),
+    ],
+)
+def test_a_time_is_printed_to_the_second(time_us: int, text: str) -> None:
+    assert units.format_time(time_us) == text
+
+
+@given(st.integers(0, 2**53))
+def test_times_are_printed_as_any_calendar_has_them(time_us: int) -> None:
+    moment = datetime.fromtimestamp(time_us // 1_000_000, UTC)
+    assert units.format_time(time_us) == f"{moment:%Y-%m-%d %H:%M:%S} UTC"
+
+
+@pytest.mark.parametrize("year", [1970, 1972, 2000, 2023, 2024, 2100, 2200])
+def test_every_day_of_a_year_is_printed_once(year: int) -> None:
+    first = int(datetime(year, 1, 1, tzinfo=UTC).timestamp())
+    for day in range(366):
+        moment = datetime.fromtimestamp(first + 86_400 * day, UTC)
+        printed = units.format_time((first + 86_400 * day) * 1_000_000)
+        assert printed == f"{moment:%Y-%m-%d} 00:00:00 UTC"
+
+
+@given(st.integers(1, 10**9 - 1), st.sampled_from(sorted(SECONDS)))
+def test_a_duration_is_so_many_of_its_unit(number: int, unit: str) -> None:
+    assert units.parse_duration(f"{number}{unit}") == number * SECONDS[unit] * 1_000_000
+    assert units.parse_duration(f"000{number}"[-9:] + unit) == units.parse_duration(
+        f"{number}{unit}"
+    )
+
+
+@pytest.mark.parametrize(
+    ("text", "problem"),
+    [
+        ("", "is no whole number"),
+        ("6", "is no whole number"),
+        ("h", "is no whole number"),
+        ("6 h", "is no whole number"),
+        ("6H", "is no whole number"),
+        ("6hh", "is no whole number"),
+        ("-6h", "is no whole number"),
+        ("+6h", "is no whole number"),
+        ("1.5h", "is no whole number"),
+        ("1h30m", "is no whole number"),
+        ("²h", "is no whole number"),
+        ("٣h", "is no whole number"),
+        ("0h", "is no time at all"),
+        ("1000000000s", "is too long"),
+    ],
+)
+def test_what_is_no_duration_is_refused_by_its_field(text: str, problem: str) -> None:
+    with pytest.raises(InvalidValue, match=problem) as error:
+        units.parse_duration(text, "deadline")
+    assert error.value.field == "deadline"
