@@ -13,9 +13,7 @@ from swatow_protocol.errors import MessageRefused, Refusal, SealBroken
 from swatow_protocol.messages import Award, Frame, JobOpen, JobRefusal, Model, Offer, OpenBody
 from swatow_protocol.periods import is_later, steps_for
 from swatow_protocol.sealing import SealingKey, Seals, Side
-from swatow_protocol.units import div_ceil
-
-MICROS_PER_MILLISECOND = 1_000
+from swatow_protocol.units import MICROS_PER_MILLISECOND, div_ceil
 
 
 class JobRefused(Exception):

@@ -65,6 +65,11 @@ class Award:
         return self._held.award.currency
 
     @property
+    def from_us(self) -> int:
+        """No job may be opened before this time."""
+        return self._held.award.from_us
+
+    @property
     def expires_us(self) -> int:
         """No job may be opened after this time."""
         return self._held.award.expires_us
@@ -80,6 +85,7 @@ class Award:
         """Run an OpenAI request body on this award.
 
         Raises:
+            TooEarly: its time has not begun.
             InvalidRequest, NodeError: the node does not run it; nothing was paid.
         """
         return await self._client.run_on(self._held, request, service=service)

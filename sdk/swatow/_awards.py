@@ -6,6 +6,7 @@ from swatow_protocol import messages
 from swatow_protocol.envelope import Signed
 from swatow_protocol.messages import Model, Offer
 from swatow_protocol.metering import AwardMeter
+from swatow_protocol.periods import is_later
 
 
 @dataclass(slots=True)
@@ -39,6 +40,13 @@ class HeldAward:
     def left(self) -> int:
         """Return the standard tokens that no job has taken or may take."""
         return self.meter.total - self.meter.owed - self.reserved
+
+    def has_begun(self, now_us: int) -> bool:
+        """Whether jobs may be opened on it already.
+
+        One of now has begun, however far the market's clock is ahead of this one.
+        """
+        return not is_later(self.award) or self.award.from_us <= now_us
 
     def usable_until(self, time_us: int) -> bool:
         """Whether jobs may be opened on it until then."""

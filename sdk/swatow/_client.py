@@ -25,6 +25,7 @@ from swatow.errors import (
     NodeFailed,
     NodeRefused,
     RemoteError,
+    TooEarly,
 )
 from swatow_protocol.addresses import parse_market
 from swatow_protocol.envelope import Signed
@@ -41,7 +42,7 @@ from swatow_protocol.messages import (
 from swatow_protocol.messages.answers import AccountStatement, AwardStatement
 from swatow_protocol.shell.clock import now_us, random_bytes
 from swatow_protocol.shell.settings import load, role_directory
-from swatow_protocol.units import parse_price
+from swatow_protocol.units import parse_duration, parse_price
 
 Price = str | int | float | Decimal
 """Currency units for a million standard tokens; text and Decimal are exact."""
@@ -94,6 +95,7 @@ class AsyncClient:
             now_us=now_us,
             random_bytes=random_bytes,
         )
+        self._now_us = now_us
         self._nodes = NodeLines(
             identity=self.wallet.identity,
             network=self.settings.network,
@@ -124,8 +126,8 @@ class AsyncClient:
         """Close all connections; jobs under way are lost.
 
         Args:
-            release: give back what is left of every award; else it stays in the wallet, to be
-                taken up again with `award` until it expires.
+            release: give back what is left of every award whose time has begun; any other
+                stays in the wallet, to be taken up again with `award` until it expires.
         """
         if release:
             await self.release_all()
@@ -224,6 +226,8 @@ class AsyncClient:
         self, award: HeldAward, request: Mapping[str, Any], *, service: Service
     ) -> CompletionStream:
         """Run a request on an award that is held. Errors as in `Award.run`."""
+        if not award.has_begun(self._now_us()):
+            raise TooEarly(award.id, award.award.from_us)
         most = self.settings.output_tokens_max
         job = measure(request, award.model, service, most).within(award.left())
         award.reserved += job.tokens
@@ -242,15 +246,21 @@ class AsyncClient:
         lots: int = 1,
         max_price: Price | None = None,
         limits: Limits = NO_LIMITS,
+        deadline: str | None = None,
     ) -> list[Award]:
         """Buy lots of a model; one award, or several where one node has too few.
+
+        Args:
+            deadline: delivery may be in any period of the market that ends so soon, as in "90m",
+                "6h" or "2d": an award may then begin later, at a lower price.
 
         Raises:
             BuyerError: the order cannot be filled; LimitsUnmet names the limits.
             MarketError, NetworkError: see swatow.errors.
         """
+        within_us = None if deadline is None else parse_duration(deadline, "deadline")
         listed = (await self._market.catalogue()).model(model)
-        held = await self._orders.place(listed, lots, self._price(max_price), limits)
+        held = await self._orders.place(listed, lots, self._price(max_price), limits, within_us)
         return [Award(self, award) for award in held]
 
     async def award(self, prefix: str) -> Award:
@@ -273,8 +283,10 @@ class AsyncClient:
         line.release(award)
 
     async def release_all(self) -> None:
-        """Give back what is left of every award."""
-        await asyncio.gather(*(self.release(award) for award in self._orders.held))
+        """Give back what is left of every award whose time has begun."""
+        now_us = self._now_us()
+        held = [award for award in self._orders.held if award.has_begun(now_us)]
+        await asyncio.gather(*(self.release(award) for award in held))
 
     async def catalogue(self) -> Catalogue:
         """Return the market's terms and models. Errors as in `chat`."""
@@ -295,8 +307,12 @@ class AsyncClient:
 
     async def award_statement(self, award: str) -> AwardStatement | None:
         """Return how far an award, by its whole id, is settled. Errors as in `chat`."""
-        answer = await self._market.ask(Subject.AWARDS, (bytes.fromhex(award),))
-        return answer.awards[0] if answer.awards else None
+        return next(iter(await self.award_statements([award])), None)
+
+    async def award_statements(self, awards: Sequence[str]) -> list[AwardStatement]:
+        """Return how far these awards, at most QUERY_IDS_MAX, are settled. Errors as in `chat`."""
+        ids = tuple(bytes.fromhex(award) for award in awards)
+        return list((await self._market.ask(Subject.AWARDS, ids)).awards)
 
     def _price(self, max_price: Price | None) -> int:
         if max_price is not None:
@@ -330,7 +346,7 @@ class AsyncClient:
             except NodeRefused as refused:
                 if is_key_retired(refused) and stale is None:
                     stale = line
-                elif refused.refusal is JobRefusal.BUSY and left > 1:
+                elif refused.may_pass and left > 1:
                     pause_ms = refused.retry_after_ms
                     await asyncio.sleep((1_000 if pause_ms is None else pause_ms) / 1_000)
                 else:

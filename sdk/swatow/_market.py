@@ -24,11 +24,13 @@ from swatow_protocol.messages import (
     NetworkMap,
     Offer,
     Order,
+    OrderTerms,
     Query,
     Subject,
 )
 from swatow_protocol.messages.answers import Granted, OrderEvent, QueryAnswer
 from swatow_protocol.messages.network_map import map_fault
+from swatow_protocol.periods import is_later, steps_for
 
 M = TypeVar("M", bound=Message)
 
@@ -247,10 +249,27 @@ def _mismatch(award: Award, offer: Signed[Offer], order: Signed[Order]) -> str:
         "above the limit price": award.price <= prices.get(award.model, -1),
         "in another currency": award.currency == terms.currency,
         "for more lots than ordered": award.lots <= order.message.lots,
+        "for a time that was not ordered": _is_in_time(award, terms),
         "on another offer": award.offer == offer.id and award.model == offer.message.model,
+        "beyond what the offer states for its time": _fits(award, offer.message),
         "with another certificate": (
             award.certificate_sha256 == offer.message.certificate_sha256
             and award.sealing_key == offer.message.sealing_key
         ),
     }
     return next((problem for problem, holds in checks.items() if not holds), "")
+
+
+def _is_in_time(award: Award, terms: OrderTerms) -> bool:
+    """Tell whether an award is one of now, or of a whole period before the order's deadline."""
+    if not is_later(award):
+        return True
+    deadline_us = terms.deadline_us
+    return deadline_us is not None and award.from_us < award.expires_us <= deadline_us
+
+
+def _fits(award: Award, offer: Offer) -> bool:
+    """Tell whether the node has offered as much at that price; else it would not serve it."""
+    steps = steps_for(award, offer)
+    lots = sum(step.lots for step in steps if step.price <= award.node_price)
+    return award.lots <= lots

@@ -30,6 +30,7 @@ from swatow_protocol.messages.answers import (
 )
 from swatow_protocol.units import MICROS_PER_SECOND, lots_for
 
+DAY_US = 86_400 * MICROS_PER_SECOND
 JOB_TIME_US = 60 * MICROS_PER_SECOND
 """An award is used for a job only if it lasts at least this much longer."""
 AWARDS_HELD_MAX = 256
@@ -91,9 +92,17 @@ class Orders:
         award.jobs -= 1
 
     async def place(
-        self, model: Signed[Model], lots: int, price: int, limits: Limits
+        self,
+        model: Signed[Model],
+        lots: int,
+        price: int,
+        limits: Limits,
+        within_us: int | None = None,
     ) -> list[HeldAward]:
         """Order lots and wait for what the market awards.
+
+        Args:
+            within_us: any period that ends so soon from now will do; None is delivery now.
 
         Raises:
             InvalidValue: a corridor is named, but not which data goes through it.
@@ -102,7 +111,7 @@ class Orders:
             NetworkError, MarketError: as in `MarketLine.place`.
         """
         _check_corridor(limits)
-        order = await self._make(model, lots, price, limits)
+        order = await self._make(model, lots, price, limits, within_us)
         awards: dict[bytes, HeldAward] = {}  # an order that is asked about again tells all of them
         unmet: tuple[LimitName, ...] = ()
         what = (model.id, price, limits)
@@ -148,23 +157,34 @@ class Orders:
         return await self._keep(granted, order, what)
 
     def _find(self, what: tuple[bytes, int, Limits], tokens: int) -> HeldAward | None:
-        until_us = self._now_us() + JOB_TIME_US
+        now_us = self._now_us()
         usable = [
             award
             for award in self.held
             if self._what[award.id] == what
             and award.left() >= tokens
-            and award.usable_until(until_us)
+            and award.has_begun(now_us)
+            and award.usable_until(now_us + JOB_TIME_US)
         ]
         return min(usable, key=lambda award: award.award.price, default=None)
 
     async def _make(
-        self, model: Signed[Model], lots: int, price: int, limits: Limits
+        self,
+        model: Signed[Model],
+        lots: int,
+        price: int,
+        limits: Limits,
+        within_us: int | None,
     ) -> Signed[Order]:
+        if within_us is not None and not 0 < within_us <= bounds.ORDER_LIFE_US:
+            days = bounds.ORDER_LIFE_US // DAY_US
+            raise InvalidValue("deadline", f"{within_us} us is not within {days} days")
         if not 1 <= lots <= bounds.LOTS_MAX:
             raise InvalidValue("lots", f"{lots} is outside 1 to {bounds.LOTS_MAX}")
         terms = (await self._market.catalogue()).terms
         now_us = self._now_us()
+        deadline_us = None if within_us is None else now_us + within_us
+        expires_us = now_us + int(self._settings.order_wait_s * MICROS_PER_SECOND)
         life_us = self._settings.award_life_s * MICROS_PER_SECOND
         order = Order(
             network=self._market.network,
@@ -176,7 +196,8 @@ class Orders:
                 currency=terms.currency,
                 models=(ModelLimit(model=model.id, price=price),),
                 limits=limits,
-                expires_us=now_us + int(self._settings.order_wait_s * MICROS_PER_SECOND),
+                expires_us=expires_us if deadline_us is None else min(expires_us, deadline_us),
+                deadline_us=deadline_us,
                 award_life_us=min(life_us, terms.award_life_max_us),
             ),
         )

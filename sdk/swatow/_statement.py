@@ -1,4 +1,4 @@
-"""The receipts of a wallet, checked again before they are shown."""
+"""The awards and receipts of a wallet, checked again before they are shown."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -6,7 +6,38 @@ from typing import Any
 from swatow._wallet import Wallet
 from swatow_protocol.envelope import is_countersigned, verify
 from swatow_protocol.errors import MessageRefused
-from swatow_protocol.messages import Receipt
+from swatow_protocol.limits import QUERY_IDS_MAX
+from swatow_protocol.messages import Award, Receipt
+
+
+def read_awards(
+    wallet: Wallet, *, market: bytes, network: str, models: Mapping[bytes, str], now_us: int
+) -> list[dict[str, Any]]:
+    """Return those of the latest awards that are not over as plain values, by when they begin.
+
+    They are as many as a market tells of at once. One that fails its signature is left out.
+    """
+    found = []
+    for kept in wallet.awards(QUERY_IDS_MAX):
+        try:
+            signed = verify(kept.award, Award, network=network, now_us=now_us, sender=market)
+        except MessageRefused:
+            continue
+        award = signed.message
+        found.append(
+            {
+                "id": signed.id.hex(),
+                "model": models.get(award.model, award.model.hex()[:16]),
+                "node": award.node.hex(),
+                "zone": award.zone,
+                "lots": award.lots,
+                "price": award.price,
+                "currency": award.currency,
+                "from_us": award.from_us,
+                "expires_us": award.expires_us,
+            }
+        )
+    return sorted(found, key=lambda award: (award["from_us"], award["id"]))
 
 
 def read_receipts(

@@ -156,10 +156,13 @@ class Client:
         lots: int = 1,
         max_price: Price | None = None,
         limits: Limits = NO_LIMITS,
+        deadline: str | None = None,
     ) -> list[SyncAward]:
         """Buy lots of a model. See `AsyncClient.order`."""
         awards = self._call(
-            self._async.order(model=model, lots=lots, max_price=max_price, limits=limits)
+            self._async.order(
+                model=model, lots=lots, max_price=max_price, limits=limits, deadline=deadline
+            )
         )
         return [SyncAward(self, award) for award in awards]
 

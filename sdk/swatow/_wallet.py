@@ -88,6 +88,15 @@ class Wallet:
             rows = connection.execute(query, (prefix.lower(),)).fetchall()
         return KeptAward(*rows[0]) if len(rows) == 1 else None
 
+    def awards(self, most: int) -> list[KeptAward]:
+        """Return the latest awards, newest first."""
+        query = (
+            "SELECT orders.envelope, award, offer FROM awards JOIN orders ON orders.id = order_id "
+            "ORDER BY placed_us DESC, awards.id LIMIT ?"
+        )
+        with closing(self._open()) as connection:
+            return [KeptAward(*row) for row in connection.execute(query, (most,))]
+
     def keep_receipt(
         self, job: bytes, closed_us: int, envelope: bytes, countersignature: bytes | None
     ) -> None:

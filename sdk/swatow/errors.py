@@ -5,7 +5,8 @@ SwatowError
 │   ├── InvalidRequest        the node's engine does not take the request
 │   ├── OrderRejected         the market does not take the order; carries the reason
 │   │   └── InsufficientFunds     the account cannot cover the order
-│   └── LimitsUnmet           no offer met the order's limits in time; carries which
+│   ├── LimitsUnmet           no offer met the order's limits in time; carries which
+│   └── TooEarly              the award's time has not begun; carries when it does
 ├── NodeError             the node did not do what its offer says; carries what was paid for
 │   ├── NodeRefused           it did not start the job; nothing was paid
 │   ├── NodeFailed            its engine failed, or it stalled
@@ -30,9 +31,10 @@ from swatow_protocol.errors import (
     SwatowError,
     Unreachable,
 )
+from swatow_protocol.limits import CLOCK_SKEW_US
 from swatow_protocol.messages import JobRefusal
 from swatow_protocol.messages.answers import AdmissionReason, LimitName
-from swatow_protocol.units import format_money
+from swatow_protocol.units import MICROS_PER_MILLISECOND, format_money, format_time
 
 __all__ = [
     "BuyerError",
@@ -55,6 +57,7 @@ __all__ = [
     "Paid",
     "RemoteError",
     "SwatowError",
+    "TooEarly",
     "Unreachable",
 ]
 
@@ -92,6 +95,16 @@ class LimitsUnmet(BuyerError):
     def may_pass(self) -> bool:
         """Whether the same order may be filled a little later: only price or capacity lacked."""
         return set(self.limits) <= {LimitName.PRICE, LimitName.CAPACITY}
+
+
+class TooEarly(BuyerError):
+    """The award's time has not begun."""
+
+    def __init__(self, award: bytes, from_us: int) -> None:
+        time = format_time(from_us)
+        super().__init__(f"award {award.hex()[:16]} may be drawn upon from {time}")
+        self.from_us = from_us
+        """When its time begins, in microseconds since 1970 UTC."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -134,6 +147,16 @@ class NodeRefused(NodeError):
         super().__init__(node, f"refused: {refusal.value}" + (f": {detail}" if detail else ""))
         self.refusal = refusal
         self.retry_after_ms = retry_ms
+
+    @property
+    def may_pass(self) -> bool:
+        """Whether the node may take the same job a little later.
+
+        An award that has begun here begins at a node whose clock is behind a moment later.
+        """
+        pause_us = (self.retry_after_ms or 0) * MICROS_PER_MILLISECOND
+        begins_soon = self.refusal is JobRefusal.NOT_YET and pause_us <= CLOCK_SKEW_US
+        return self.refusal is JobRefusal.BUSY or begins_soon
 
 
 class NodeFailed(NodeError):

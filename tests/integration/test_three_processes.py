@@ -79,6 +79,9 @@ def test_an_order_is_drawn_upon_by_a_later_command(trade: tuple[Path, str]) -> N
     (award,) = swatow_json("order", "--lots", "2", *wallet, *PRICE)["awards"]
     assert award["lots"] == 2
     assert award["zone"] == "cn-gd-shantou"
+    assert award["from_us"] < award["expires_us"]
+    shown = swatow_json("wallet", *wallet)
+    assert shown["awards"] == [award], "kept, with its times"
     answer = swatow_json(
         "chat", "Say hello.", "--award", award["id"][:12], *wallet, "--max-tokens", "8"
     )

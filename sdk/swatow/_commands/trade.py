@@ -2,7 +2,7 @@
 
 import asyncio
 import sys
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from swatow._commands.common import (
     DEFAULT_MODEL,
@@ -15,6 +15,8 @@ from swatow._commands.common import (
 from swatow._limit_flags import LimitFlags
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
     from swatow._answers import JobReceipt
     from swatow_protocol.shell.terminal import Terminal
 
@@ -105,6 +107,7 @@ def order(
     lots: int = 1,
     model: str = DEFAULT_MODEL,
     max_price: str | None = None,
+    deadline: str | None = None,
     market: str | None = None,
     directory: Directory = None,
     json: Json = False,
@@ -113,6 +116,8 @@ def order(
     """Buy lots of a model, to be drawn upon later.
 
     Example: swatow order --lots 10 --max-price 0.20 --zones cn-gd
+
+    Example: swatow order --lots 500 --max-price 0.20 --deadline 6h
 
     A lot is 1,000 standard tokens. What is not used when the award ends is not paid for.
 
@@ -124,13 +129,16 @@ def order(
         Name of the model, as the market lists it.
     max_price
         Most that is paid for a million standard tokens; else from the settings.
+    deadline
+        Delivery may be in any period that ends so soon, as in 90m, 6h or 2d: the award may then
+        begin later, at a lower price.
     market
         KEY@host:port; else from the settings.
     directory
         The wallet. [~/.swatow/buyer]
     """
-    from swatow_protocol.shell.terminal import Terminal, clock_time
-    from swatow_protocol.units import format_price
+    from swatow_protocol.shell.terminal import Terminal
+    from swatow_protocol.units import format_time
 
     terminal = Terminal(as_json=json)
 
@@ -138,29 +146,30 @@ def order(
         client = open_client(market, directory, max_price)
         try:
             with waiting(terminal, "ordering"):
-                awards = await client.order(model=model, lots=lots, limits=limits.limits())
+                awards = await client.order(
+                    model=model, lots=lots, limits=limits.limits(), deadline=deadline
+                )
         finally:
             await client.aclose(release=False)
+        fields = (
+            "id",
+            "model",
+            "node",
+            "zone",
+            "lots",
+            "price",
+            "currency",
+            "from_us",
+            "expires_us",
+        )
+        bought = [{name: getattr(each, name) for name in fields} for each in awards]
         if json:
-            fields = ("id", "model", "node", "zone", "lots", "price", "currency", "expires_us")
-            terminal.data(
-                {"awards": [{name: getattr(each, name) for name in fields} for each in awards]}
-            )
+            terminal.data({"awards": bought})
             return
-        rows = [
-            (
-                each.id[:16],
-                str(each.lots),
-                f"{format_price(each.price)} {each.currency}",
-                each.zone,
-                each.node[:16],
-                clock_time(each.expires_us),
-            )
-            for each in awards
-        ]
-        heads = ("award", "lots", "price a million", "zone", "node", "until")
-        terminal.table("Awards", heads, rows)
-        terminal.note(f"draw on it: swatow chat --award {awards[0].id[:16]} ...")
+        _show_awards(terminal, bought)
+        first = min(awards, key=lambda each: each.from_us)
+        begins = f", from {format_time(first.from_us)} on" if deadline is not None else ""
+        terminal.note(f"draw on it{begins}: swatow chat --award {first.id[:16]} ...")
 
     asyncio.run(run())
 
@@ -172,7 +181,7 @@ def wallet(
     directory: Directory = None,
     json: Json = False,
 ) -> None:
-    """Show the balance in the market and the latest receipts.
+    """Show the balance in the market, the awards that are not over, and the latest receipts.
 
     Example: swatow wallet --receipts 20
 
@@ -185,9 +194,10 @@ def wallet(
     directory
         The wallet. [~/.swatow/buyer]
     """
-    from swatow._statement import read_receipts
-    from swatow_protocol.shell.terminal import Terminal, clock_time
-    from swatow_protocol.units import format_money
+    from swatow._statement import read_awards, read_receipts
+    from swatow_protocol.shell.clock import now_us
+    from swatow_protocol.shell.terminal import Terminal
+    from swatow_protocol.units import format_money, format_time
 
     terminal = Terminal(as_json=json)
 
@@ -195,7 +205,18 @@ def wallet(
         client = open_client(market, directory, None)
         try:
             account = await client.account()
-            names = {signed.id: name for name, signed in (await client.catalogue()).models.items()}
+            listed = await client.catalogue()
+            names = {signed.id: name for name, signed in listed.models.items()}
+            awards = read_awards(
+                client.wallet,
+                market=listed.terms.sender,
+                network=client.settings.network,
+                models=names,
+                now_us=now_us(),
+            )
+            told = await client.award_statements([award["id"] for award in awards])
+            closed = {each.award.hex() for each in told if each.closed}
+            awards = [award for award in awards if award["id"] not in closed]
         finally:
             await client.aclose()
         kept = read_receipts(client.wallet, receipts, client.settings.network, names)
@@ -203,7 +224,7 @@ def wallet(
             balance = (
                 {"balance_nanos": account.balance, "held_nanos": account.held} if account else {}
             )
-            terminal.data({"key": client.key, **balance, "receipts": kept})
+            terminal.data({"key": client.key, **balance, "awards": awards, "receipts": kept})
             return
         money = [("key", client.key)]
         if account is not None:
@@ -214,11 +235,13 @@ def wallet(
         else:
             money.append(("balance", "no account yet: the market's operator credits deposits"))
         terminal.facts("Wallet", money)
+        if awards:
+            _show_awards(terminal, awards)
         if kept:
             heads = ("closed", "model", "tokens in", "out", "cost", "signed by both")
             rows = [
                 (
-                    clock_time(each["closed_us"]),
+                    format_time(each["closed_us"]),
                     str(each["model"]),
                     str(each["prompt_tokens"]),
                     str(each["output_tokens"]),
@@ -262,6 +285,25 @@ def network_map(
         show_map(Terminal(as_json=json), signed.message, facts)
 
     asyncio.run(run())
+
+
+def _show_awards(terminal: "Terminal", awards: "Sequence[Mapping[str, Any]]") -> None:
+    from swatow_protocol.units import format_price, format_time
+
+    heads = ("award", "lots", "price a million", "zone", "node", "from", "until")
+    rows = [
+        (
+            each["id"][:16],
+            str(each["lots"]),
+            f"{format_price(each['price'])} {each['currency']}",
+            each["zone"],
+            each["node"][:16],
+            format_time(each["from_us"]),
+            format_time(each["expires_us"]),
+        )
+        for each in awards
+    ]
+    terminal.table("Awards", heads, rows)
 
 
 def _show_receipt(terminal: "Terminal", receipt: "JobReceipt") -> None:

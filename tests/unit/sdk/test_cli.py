@@ -116,6 +116,12 @@ def test_a_limit_that_cannot_be_leaves_with_2(run: Any) -> None:
     assert "zones" in told.err
 
 
+def test_a_deadline_that_cannot_be_leaves_with_2_and_is_named(run: Any) -> None:
+    told = run("order", "--market", NOWHERE, "--max-price", "0.20", "--deadline", "soon")
+    assert told.code == 2
+    assert "deadline: 'soon'" in told.err
+
+
 def test_a_key_is_made_shown_and_never_overwritten(run: Any, tmp_path: Path) -> None:
     where = ["--directory", str(tmp_path / "wallet")]
     made = run("keys", "new", *where)

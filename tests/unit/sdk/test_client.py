@@ -10,6 +10,7 @@ from typing import Any, cast
 
 import pytest
 
+from swatow._award import Award
 from swatow._client import BUSY_TRIES_MAX, AsyncClient
 from swatow._nodes import NodeLine, NodeLines
 from swatow._recount import TokenizerCache
@@ -20,12 +21,16 @@ from swatow.errors import (
     NodeFailed,
     NodeRefused,
     SwatowError,
+    TooEarly,
     Unreachable,
 )
 from swatow_protocol.errors import CallRefused
-from swatow_protocol.messages import JobRefusal, Usage
+from swatow_protocol.limits import CLOCK_SKEW_US
+from swatow_protocol.messages import JobRefusal, LaterSupply, PriceStep, Usage
+from swatow_protocol.shell.clock import now_us
+from swatow_protocol.units import format_time
 from tests.support import samples
-from tests.support.samples import MARKET, NETWORK, NODE
+from tests.support.samples import MARKET, NETWORK, NODE, SECOND
 from tests.unit.sdk.market import FakeMarket, Grant, reconnect, wallet_in
 
 HELLO = {"messages": [{"role": "user", "content": "hello"}], "max_tokens": 100}
@@ -156,6 +161,68 @@ async def test_a_busy_node_is_asked_again_as_often_as_it_says(tmp_path: Path) ->
     await buyer.run()
     assert len(buyer.nodes.opened) == BUSY_TRIES_MAX
     assert len(buyer.nodes.lines) == 1
+
+
+async def test_a_node_whose_clock_is_behind_is_asked_again_when_the_award_begins_there(
+    tmp_path: Path,
+) -> None:
+    buyer = Buyer(tmp_path, refused(JobRefusal.NOT_YET), refused(JobRefusal.NOT_YET))
+    await buyer.run()
+    assert len(buyer.nodes.opened) == 3
+    assert buyer.reserved()[0][1] == 1
+
+
+async def test_a_node_for_which_the_award_begins_much_later_is_not_waited_for(
+    tmp_path: Path,
+) -> None:
+    late = NodeRefused(NODE.key, JobRefusal.NOT_YET, "why", CLOCK_SKEW_US // 1_000 + 1)
+    buyer = Buyer(tmp_path, late)
+    with pytest.raises(NodeRefused, match=r"not_yet"):
+        await buyer.run()
+    assert buyer.reserved() == [(0, 0)]
+
+
+async def later_award(buyer: Buyer, begins_us: int) -> Award:
+    """Return an award that begins then; the order's deadline is one hour after that."""
+    window = {"from_us": begins_us, "expires_us": begins_us + 3_600 * SECOND}
+    supply = LaterSupply(start_us=begins_us, steps=(PriceStep(price=1, lots=9),))
+    grant = Grant([{**window, "settle_by_us": FAR_US}], {"later": (supply,)})
+    buyer.market.grants.insert(0, grant)
+    (award,) = await buyer.client.order(model="small-model-q4", lots=2, deadline="10d")
+    return award
+
+
+async def test_a_later_award_is_not_drawn_upon_before_it_begins(tmp_path: Path) -> None:
+    buyer = Buyer(tmp_path)
+    begins_us = now_us() + 7 * 86_400 * SECOND
+    award = await later_award(buyer, begins_us)
+    assert (award.from_us, award.expires_us) == (begins_us, begins_us + 3_600 * SECOND)
+    with pytest.raises(TooEarly) as early:
+        await award.run(HELLO)
+    assert early.value.from_us == begins_us
+    assert str(early.value) == (
+        f"award {award.id[:16]} may be drawn upon from {format_time(begins_us)}"
+    )
+    assert buyer.nodes.opened == []
+    assert buyer.reserved() == [(0, 0)]
+
+
+async def test_a_later_award_is_not_given_back_when_the_client_closes(tmp_path: Path) -> None:
+    buyer = Buyer(tmp_path)
+    later = await later_award(buyer, now_us() + 7 * 86_400 * SECOND)
+    (now,) = await buyer.client.order(model="small-model-q4")
+    await buyer.client.aclose()
+    assert buyer.nodes.released == [bytes.fromhex(now.id)]
+    again = Buyer(tmp_path)
+    assert (await again.client.award(later.id)).from_us == later.from_us
+
+
+@pytest.mark.parametrize("deadline", ["", "6", "tomorrow", "0h", "31d"])
+async def test_a_deadline_that_cannot_be_is_named(tmp_path: Path, deadline: str) -> None:
+    buyer = Buyer(tmp_path)
+    with pytest.raises(InvalidValue, match=r"^deadline: "):
+        await buyer.client.order(model="small-model-q4", deadline=deadline)
+    assert buyer.market.orders == []
 
 
 async def test_a_node_that_stays_busy_is_given_up_and_nothing_stays_set_aside(

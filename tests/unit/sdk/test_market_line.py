@@ -13,7 +13,7 @@ from swatow_protocol.identity import Identity
 from swatow_protocol.messages import Limits, ModelLimit, Order, Subject
 from swatow_protocol.messages.answers import Granted, OrderState
 from tests.support import samples
-from tests.support.samples import BUYER, MARKET, NOW_US, STRANGER, digest
+from tests.support.samples import BUYER, LATER_US, MARKET, NOW_US, PERIOD_US, STRANGER, digest
 from tests.unit.node import deal
 from tests.unit.sdk.market import Counter, FakeMarket, Grant, grant_of, line_to, wallet_in
 
@@ -168,6 +168,75 @@ async def test_an_award_that_does_not_answer_the_order_is_refused(
     problem = name.replace("sealing key", "certificate")
     with pytest.raises(MarketError, match=f"award: {problem}"):
         await line.held(grant_of(order(), MISMATCHES[name]), order())
+
+
+LATER = {"from_us": LATER_US, "expires_us": LATER_US + PERIOD_US}
+NEXT = {"from_us": LATER_US + PERIOD_US, "expires_us": LATER_US + 2 * PERIOD_US}
+
+
+def patient(deadline_us: int | None, lots: int = 5) -> Signed[Order]:
+    models = (ModelLimit(model=deal.MODEL.id, price=100_000),)
+    return order(terms=samples.terms(models=models, deadline_us=deadline_us), lots=lots)
+
+
+@pytest.mark.parametrize(
+    ("award", "deadline_us"),
+    [
+        (LATER, LATER_US + PERIOD_US),
+        (LATER, LATER_US + 5 * PERIOD_US),
+        ({"from_us": NOW_US}, LATER_US),
+        (NEXT, LATER_US + 2 * PERIOD_US),
+    ],
+)
+async def test_an_award_of_any_period_before_the_deadline_will_do(
+    line: MarketLine, award: dict[str, Any], deadline_us: int
+) -> None:
+    given = patient(deadline_us)
+    held = await line.held(grant_of(given, award), given)
+    assert held.award.from_us == award["from_us"]
+
+
+@pytest.mark.parametrize(
+    ("award", "deadline_us"),
+    [
+        (LATER, None),
+        (LATER, LATER_US + PERIOD_US - 1),
+        ({**LATER, "expires_us": LATER_US + PERIOD_US + 1}, LATER_US + PERIOD_US),
+        ({"from_us": LATER_US, "expires_us": LATER_US}, LATER_US + PERIOD_US),
+        (NEXT, LATER_US + PERIOD_US),
+    ],
+    ids=["not asked for", "ends too late", "longer", "never", "too late"],
+)
+async def test_an_award_of_another_time_than_was_ordered_is_refused(
+    line: MarketLine, award: dict[str, Any], deadline_us: int | None
+) -> None:
+    given = patient(deadline_us)
+    with pytest.raises(MarketError, match=r"for a time that was not ordered"):
+        await line.held(grant_of(given, award), given)
+
+
+@pytest.mark.parametrize(
+    ("award", "fits"),
+    [
+        ({"lots": 60, "node_price": 80_000}, True),
+        ({"lots": 61, "node_price": 80_000}, False),
+        ({"lots": 100, "node_price": 90_000}, True),
+        ({"lots": 1, "node_price": 79_999}, False),
+        ({**LATER, "lots": 80, "node_price": 60_000}, True),
+        ({**LATER, "lots": 81, "node_price": 60_000}, False),
+        ({**NEXT, "lots": 71, "node_price": 50_000}, False),
+        ({"from_us": LATER_US + 1, "expires_us": LATER_US + 2}, False),
+    ],
+)
+async def test_an_award_beyond_what_the_offer_states_would_not_be_served(
+    line: MarketLine, award: dict[str, Any], fits: bool
+) -> None:
+    given = patient(LATER_US + 9 * PERIOD_US, lots=100)
+    if fits:
+        await line.held(grant_of(given, award), given)
+    else:
+        with pytest.raises(MarketError, match=r"beyond what the offer states for its time"):
+            await line.held(grant_of(given, award), given)
 
 
 @pytest.mark.parametrize(

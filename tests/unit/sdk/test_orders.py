@@ -24,6 +24,7 @@ from swatow.errors import (
     OrderRejected,
     Unreachable,
 )
+from swatow_protocol import limits
 from swatow_protocol.messages import Limits, Usage
 from swatow_protocol.messages.answers import (
     AdmissionReason,
@@ -35,7 +36,7 @@ from swatow_protocol.messages.answers import (
 )
 from swatow_protocol.shell.settings import load
 from tests.support import samples
-from tests.support.samples import NETWORK, NOW_US, SECOND, STRANGER
+from tests.support.samples import LATER_US, NETWORK, NOW_US, PERIOD_US, SECOND, STRANGER
 from tests.unit.node import deal
 from tests.unit.sdk.market import Counter, FakeMarket, Grant, line_to, reconnect, wallet_in
 
@@ -93,6 +94,63 @@ async def test_an_award_lives_no_longer_than_the_market_allows(tmp_path: Path) -
     shop = shop_in(tmp_path / "buyer", award_life_s=86_400)
     await shop.orders.place(deal.MODEL, 5, PRICE, ANYWHERE)
     assert shop.market.orders[0].message.terms.award_life_us == 3_600 * SECOND
+
+
+NEXT_PERIOD = {
+    "from_us": LATER_US,
+    "expires_us": LATER_US + PERIOD_US,
+    "settle_by_us": LATER_US + 2 * PERIOD_US,
+    "price": 62_000,
+    "node_price": 60_000,
+}
+"""What an award has of its own that is of the next period."""
+
+
+async def test_an_order_that_can_wait_says_until_when(tmp_path: Path) -> None:
+    shop = shop_in(tmp_path / "buyer", order_wait_s=2.5)
+    await shop.orders.place(deal.MODEL, 5, PRICE, ANYWHERE, 3_600 * SECOND)
+    terms = shop.market.orders[0].message.terms
+    assert terms.deadline_us == NOW_US + 3_600 * SECOND
+    assert terms.expires_us == NOW_US + 2_500_000
+
+
+async def test_an_order_waits_in_the_book_no_longer_than_until_its_deadline(
+    tmp_path: Path,
+) -> None:
+    shop = shop_in(tmp_path / "buyer", order_wait_s=100)
+    await shop.orders.place(deal.MODEL, 5, PRICE, ANYWHERE, 60 * SECOND)
+    terms = shop.market.orders[0].message.terms
+    assert terms.expires_us == terms.deadline_us == NOW_US + 60 * SECOND
+
+
+@pytest.mark.parametrize("within_us", [0, -1, limits.ORDER_LIFE_US + 1])
+async def test_a_deadline_that_no_market_takes_is_never_ordered(shop: Shop, within_us: int) -> None:
+    with pytest.raises(InvalidValue, match=r"^deadline: .* is not within 30 days"):
+        await shop.orders.place(deal.MODEL, 5, PRICE, ANYWHERE, within_us)
+    assert shop.market.orders == []
+
+
+async def test_a_later_award_is_held_but_not_drawn_upon_before_it_begins(shop: Shop) -> None:
+    lasting = {"expires_us": LATER_US, "settle_by_us": LATER_US}
+    shop.market.grants = [Grant([NEXT_PERIOD]), Grant([lasting]), Grant([lasting])]
+    within_us = LATER_US + PERIOD_US - NOW_US
+    (held,) = await shop.orders.place(deal.MODEL, 5, PRICE, ANYWHERE, within_us)
+    assert held in shop.orders.held
+    assert await shop.orders.recall(held.id.hex()) is held
+    assert await shop.reserve(600) is not held
+    shop.clock.now_us = LATER_US - 1
+    assert await shop.reserve(601) is not held
+    shop.clock.now_us = LATER_US
+    assert await shop.reserve(600) is held
+
+
+async def test_an_award_of_now_is_drawn_upon_although_the_markets_clock_is_ahead(
+    shop: Shop,
+) -> None:
+    ahead_us = NOW_US + SECOND
+    shop.market.grants = [Grant([{"issued_us": ahead_us, "from_us": ahead_us}])]
+    first = await shop.reserve(600)
+    assert await shop.reserve(400) is first
 
 
 async def test_two_equal_orders_are_two_orders(shop: Shop) -> None:

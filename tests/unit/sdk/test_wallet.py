@@ -7,12 +7,23 @@ from pathlib import Path
 
 import pytest
 
-from swatow._statement import read_receipts
+from swatow._statement import read_awards, read_receipts
 from swatow._wallet import KeptAward, KeptReceipt, Wallet
 from swatow.errors import KeyFileError
 from swatow_protocol.envelope import countersign, sign
 from tests.support import samples
-from tests.support.samples import BUYER, NETWORK, NODE, NOW_US, STRANGER, digest
+from tests.support.samples import (
+    BUYER,
+    LATER_US,
+    MARKET,
+    NETWORK,
+    NODE,
+    NOW_US,
+    PERIOD_US,
+    SECOND,
+    STRANGER,
+    digest,
+)
 
 ORDER = digest("order")
 
@@ -114,6 +125,45 @@ def test_an_award_without_its_order_cannot_be_checked_and_is_not_given(wallet: W
 def test_another_process_finds_the_award(wallet: Wallet) -> None:
     keep(wallet, *ids("ab12"))
     assert Wallet(wallet.directory).award("ab") is not None
+
+
+def test_awards_come_newest_first_and_no_more_than_asked_for(wallet: Wallet) -> None:
+    for number, placed_us in enumerate((20, 40, 10, 30)):
+        wallet.keep_order(digest(f"order {number}"), b"%d" % placed_us, placed_us)
+        wallet.keep_award(digest(f"award {number}"), digest(f"order {number}"), b"", b"")
+    assert [each.order for each in wallet.awards(3)] == [b"40", b"30", b"20"]
+    assert wallet.awards(0) == []
+
+
+def test_awards_that_are_not_over_are_shown_with_their_times_by_when_they_begin(
+    wallet: Wallet,
+) -> None:
+    later = {"from_us": LATER_US, "expires_us": LATER_US + PERIOD_US}
+    given = {
+        "later": sign(samples.award(**later), MARKET).envelope,
+        "now": sign(samples.award(), MARKET).envelope,
+        "over": sign(samples.award(expires_us=NOW_US), MARKET).envelope,
+        "forged": sign(samples.award(sender=STRANGER.key), STRANGER).envelope,
+        "words": b"words",
+    }
+    wallet.keep_order(ORDER, b"order", NOW_US)
+    for name, envelope in given.items():
+        wallet.keep_award(digest(name), ORDER, envelope, b"offer")
+    names = {digest("model"): "small-model-q4"}
+    shown = read_awards(wallet, market=MARKET.key, network=NETWORK, models=names, now_us=NOW_US)
+    times = [(each["from_us"], each["expires_us"]) for each in shown]
+    assert times == [(NOW_US, NOW_US + 600 * SECOND), (LATER_US, LATER_US + PERIOD_US)]
+    assert shown[0] == {
+        "id": sign(samples.award(), MARKET).id.hex(),
+        "model": "small-model-q4",
+        "node": NODE.key.hex(),
+        "zone": "cn-gd-shantou",
+        "lots": 5,
+        "price": 80_000,
+        "currency": "USD",
+        "from_us": NOW_US,
+        "expires_us": NOW_US + 600 * SECOND,
+    }
 
 
 def test_receipts_come_newest_first_and_no_more_than_asked_for(wallet: Wallet) -> None:
