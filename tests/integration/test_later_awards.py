@@ -1,64 +1,35 @@
-"""An award of a later period, from its order to its receipt, on real nodes and a clock set forward.
-
-Clearing is told what to award: which period an order with a deadline gets is not the matter here.
-"""
+"""An award of a later period, from order to receipt, on real nodes and a clock set forward."""
 
 from pathlib import Path
 from typing import Any
 
-import msgspec
 import pytest
 
 from swatow._request import measure
 from swatow.errors import NodeRefused, TooEarly
-from swatow_market.exchange import admission
-from swatow_market.service.rounds import Rounds
-from swatow_protocol.envelope import Signed, sign
-from swatow_protocol.messages import Award, JobRefusal, Service
+from swatow_protocol.messages import JobRefusal, Service
 from swatow_protocol.periods import later_starts
+from swatow_protocol.units import format_time
 from tests.support.world import MODEL, World, soon, world
 
 PERIOD_S = 600
 PERIOD_US = PERIOD_S * 1_000_000
-TARIFF: dict[str, Any] = {
-    "price": "0.10",
-    "tariff": [{"from": "00:00", "until": "00:00", "price": "0.05", "lots": 500}],
-}
 REQUEST = {"messages": [{"role": "user", "content": "count"}]}
-
-
-def award_next_period(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Let every round award the next period, at the price that the offer states for it."""
-    made = Rounds._award
-
-    def later(rounds: Rounds, order: Any, entry: Any, *rest: Any) -> Signed[Award]:
-        award = made(rounds, order, entry, *rest).message
-        supply = entry.offer.later[0]
-        price = supply.steps[0].price
-        changed = msgspec.structs.replace(
-            award,
-            from_us=supply.start_us,
-            expires_us=supply.start_us + PERIOD_US,
-            settle_by_us=supply.start_us + 2 * PERIOD_US,
-            price=price + award.path_charge,
-            node_price=price,
-        )
-        return sign(changed, rounds._state.identity)
-
-    monkeypatch.setattr(Rounds, "_award", later)
-    monkeypatch.setattr(admission, "_unsupported", lambda *_: "")
 
 
 async def bought(here: World, monkeypatch: pytest.MonkeyPatch) -> Any:
     """Start a node and a buyer, and return the buyer with its award of the next period.
 
-    A period has just begun, so that the next one is far off.
+    A period has just begun, so that the next one is far off. In that one the node is cheap.
     """
-    award_next_period(monkeypatch)
     now_us = here.clock.now_us()
     here.clock.ahead_us += later_starts(now_us, PERIOD_US)[0] - now_us
     monkeypatch.setattr("swatow._client.now_us", here.clock.now_us)
-    await here.node(**TARIFF)
+    begins, ends = (
+        format_time(each)[11:16] for each in later_starts(here.clock.now_us(), PERIOD_US)[:2]
+    )
+    hours = {"from": begins, "until": ends, "price": "0.05", "lots": 500}
+    await here.node(price="0.10", tariff=[hours])
     client = await here.client()
     (award,) = await client.order(model=MODEL, lots=2, deadline="2h")
     return client, award

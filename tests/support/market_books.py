@@ -74,13 +74,16 @@ def snapshot(
     *,
     paths: Mapping[tuple[str, str], Path] | None = None,
     salt: bytes = SALT,
+    periods: range = range(0),
 ) -> Snapshot:
     """Freeze a book of these, in the way a round does."""
     book = Book()
-    lots_out = {}
+    lots_out, promised = {}, {}
     for entry in offers:
         book.put_offer(entry)
         lots_out[entry.offer.sender, entry.offer.model] = entry.lots_out
+        for start_us, lots in entry.lots_promised.items():
+            promised[entry.offer.sender, entry.offer.model, start_us] = lots
     for order in orders:
         book.put_order(order)
     frozen = book.snapshot(
@@ -88,8 +91,15 @@ def snapshot(
         network_map=NetworkMap(paths or {}),
         salt=salt,
         lots_out=lots_out,
+        lots_promised=promised,
+        periods=periods,
     )
     return replace(frozen, orders=frozen.orders.by_id())
+
+
+def now_prices(outcome: Outcome) -> dict[bytes, int]:
+    """Return offer id -> the price of its lots of now."""
+    return {offer: price for (offer, start), price in outcome.node_prices.items() if not start}
 
 
 def unmet_of(outcome: Outcome) -> dict[bytes, tuple[LimitName, ...]]:

@@ -107,7 +107,6 @@ def entries_of(signed: Signed[Order]) -> list[BookOrder]:
 def _unsupported(terms: OrderTerms, sender: bytes) -> str:
     asked = {
         "immediate": terms.immediate,
-        "deadline_us": terms.deadline_us is not None,
         "take_or_pay_ppm": terms.take_or_pay_ppm != 0,
         "package": terms.package is not None,
         "payer": terms.payer not in (None, sender),

@@ -8,6 +8,7 @@ owner, is changed by synchronous calls only, and knows neither money nor signatu
 from collections import Counter
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
+from types import MappingProxyType
 
 from swatow_market.exchange.network_map import NetworkMap
 from swatow_market.exchange.offers import BookOffer
@@ -33,6 +34,8 @@ class Snapshot:
     network_map: NetworkMap
     salt: bytes
     """Decides ties that quantity cannot; known to nobody before the round closes."""
+    periods: range = range(0)
+    """When the later periods start for which there may be supply; its step is their length."""
 
 
 class Book:
@@ -121,10 +124,28 @@ class Book:
         network_map: NetworkMap,
         salt: bytes,
         lots_out: Mapping[tuple[bytes, bytes], int],
+        lots_promised: Mapping[tuple[bytes, bytes, int], int] = MappingProxyType({}),
+        periods: range = range(0),
     ) -> Snapshot:
-        """Freeze the live offers and the open orders for one round."""
+        """Freeze the live offers and the open orders for one round.
+
+        Args:
+            models: by id.
+            network_map: paths and corridors.
+            salt: see Snapshot.
+            lots_out: (node, model) -> lots that awards of now still hold.
+            lots_promised: (node, model, start) -> lots that awards of a later period hold.
+            periods: see Snapshot.
+        """
+        promised: dict[tuple[bytes, bytes], dict[int, int]] = {}
+        for (node, model, start_us), lots in lots_promised.items():
+            promised.setdefault((node, model), {})[start_us] = lots
         offers = tuple(
-            replace(entry, lots_out=lots_out.get((entry.offer.sender, entry.offer.model), 0))
+            replace(
+                entry,
+                lots_out=lots_out.get((entry.offer.sender, entry.offer.model), 0),
+                lots_promised=promised.get((entry.offer.sender, entry.offer.model), {}),
+            )
             for entry in self.offers()
         )
         return Snapshot(
@@ -133,6 +154,7 @@ class Book:
             models=models,
             network_map=network_map,
             salt=salt,
+            periods=periods,
         )
 
     def _count_off(self, entry: BookOrder) -> None:

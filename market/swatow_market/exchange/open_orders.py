@@ -122,6 +122,7 @@ def _added(columns: OrderColumns, more: OrderColumns) -> OrderColumns:
         carried=np.concatenate([each.carried for each in both]),
         told=joined(each.told for each in both),
         expires_us=joined(each.expires_us for each in both),
+        deadline_us=joined(each.deadline_us for each in both),
         start=starts(np.concatenate([np.diff(each.start) for each in both])),
         price=joined(each.price for each in both),
         lots=joined(each.lots for each in both),

@@ -88,6 +88,8 @@ class OrderColumns(Sequence[BookOrder]):
     """(n,) What its buyer was told last, as a number of whoever tells; 0 is nothing yet."""
     expires_us: Ints
     """(n,)"""
+    deadline_us: Ints
+    """(n,) Any period that ends by then will do; 0 is none but now."""
     start: Ints
     """(n + 1,) Rows of each order."""
     price: Ints
@@ -158,6 +160,7 @@ class OrderColumns(Sequence[BookOrder]):
             carried=self.carried[numbers],
             told=self.told[numbers],
             expires_us=self.expires_us[numbers],
+            deadline_us=self.deadline_us[numbers],
             start=start,
             price=self.price[rows],
             lots=self.lots[rows],
@@ -177,6 +180,7 @@ class OrderColumns(Sequence[BookOrder]):
             carried=self.carried[stays],
             told=self.told[stays],
             expires_us=self.expires_us[stays],
+            deadline_us=self.deadline_us[stays],
             start=starts(open_rows[stays]),
             price=self.price[kept],
             lots=left[kept],
@@ -211,6 +215,7 @@ class Signatures:
             carried=np.array([order.carried for order in orders], np.bool_),
             told=np.zeros(len(orders), np.int64),
             expires_us=np.array([order.terms.expires_us for order in orders], np.int64),
+            deadline_us=np.array([order.terms.deadline_us or 0 for order in orders], np.int64),
             start=starts(sizes),
             price=joined(price),
             lots=joined(lots),

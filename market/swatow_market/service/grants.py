@@ -83,7 +83,9 @@ def _award(
     offer, terms = entry.offer, order.terms
     payment = agreed_payment(offer.payment, terms.payment)
     assert payment is not None, "an eligible offer agrees on payment"
-    expires_us = now_us + terms.award_life_us
+    from_us = fill.from_us or now_us
+    life_us = state.terms.message.period_us if fill.from_us else terms.award_life_us
+    expires_us = from_us + life_us
     award = Award(
         network=state.network,
         sender=state.identity.key,
@@ -102,7 +104,7 @@ def _award(
         fee_ppm=state.terms.message.fee_ppm,
         rate=terms.rate,
         zone=offer.zone,
-        from_us=now_us,
+        from_us=from_us,
         expires_us=expires_us,
         settle_by_us=expires_us + state.terms.message.dispute_us,
         take_or_pay_ppm=terms.take_or_pay_ppm,

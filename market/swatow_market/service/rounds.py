@@ -29,6 +29,7 @@ from swatow_market.service.state import MarketState
 from swatow_protocol.envelope import sign
 from swatow_protocol.messages import RoundHead, RoundNumber
 from swatow_protocol.messages.answers import Granted, OrderEvent, OrderState
+from swatow_protocol.periods import later_starts
 from swatow_protocol.units import MICROS_PER_SECOND
 
 ROUND_AWARDS_MAX = 4_000
@@ -111,11 +112,14 @@ class Rounds:
         now_us = state.now_us()
         async with state.database.reading() as connection:
             lots_out = await store.lots_out(connection, now_us)
+            lots_promised = await store.lots_promised(connection, now_us)
         snapshot = state.book.snapshot(
             models=state.rules.models,
             network_map=state.network_map,
             salt=state.random_bytes(SALT_BYTES),
             lots_out=lots_out,
+            lots_promised=lots_promised,
+            periods=later_starts(now_us, state.terms.message.period_us),
         )
         decision = await asyncio.to_thread(decide, snapshot, ROUND_AWARDS_MAX)
         async with state.database.writing() as connection:

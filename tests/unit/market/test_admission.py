@@ -279,7 +279,6 @@ class TestOrders:
         ("feature", "value"),
         [
             ("immediate", True),
-            ("deadline_us", NOW_US + 10 * SECOND),
             ("take_or_pay_ppm", 1),
             ("package", digest("package")),
             ("payer", STRANGER.key),

@@ -20,6 +20,7 @@ from tests.support.market_books import (
     Drawn,
     books,
     demand,
+    now_prices,
     small_books,
     snapshot,
     supply,
@@ -89,7 +90,7 @@ def check_money(book: Snapshot, outcome: Outcome) -> None:
         order, entry = orders[fill.order], offers[fill.offer]
         path = book.network_map.path(order.terms.limits.origin, entry.offer.zone)
         limit = {each.model: each.price for each in order.terms.models}[entry.offer.model]
-        assert fill.node_price == outcome.node_prices[fill.offer] >= 0
+        assert fill.node_price == now_prices(outcome)[fill.offer] >= 0
         assert fill.path_charge == path.charge
         assert fill.price == fill.node_price + fill.path_charge <= limit
         paid += fill.lots * fill.price
@@ -99,7 +100,7 @@ def check_money(book: Snapshot, outcome: Outcome) -> None:
         sold[fill.offer] += fill.lots
     for offer, lots in sold.items():
         used = asks(offers[offer])[:lots]
-        assert used[-1] <= outcome.node_prices[offer], "no lot below what was asked for it"
+        assert used[-1] <= now_prices(outcome)[offer], "no lot below what was asked for it"
         cost += sum(used)
     assert paid == earned + carried
     assert outcome.welfare == value - carried - cost
@@ -107,16 +108,16 @@ def check_money(book: Snapshot, outcome: Outcome) -> None:
 
 def check_optimal(book: Snapshot, outcome: Outcome) -> None:
     """No allocation is worth more than its dual at any prices, and this one reaches it."""
-    assert outcome.welfare == dual(book, outcome.node_prices, in_the_round(book, outcome))
+    assert outcome.welfare == dual(book, now_prices(outcome), in_the_round(book, outcome))
 
 
 def check_no_envy(book: Snapshot, outcome: Outcome) -> None:
     """Who is served is served at its best price; who is not could not have paid any."""
     lots = filled(outcome)
     offers = {entry.id for entry in book.offers if asks(entry)}
-    assert set(outcome.node_prices) == offers, "a price for every offer with free lots"
+    assert set(now_prices(outcome)) == offers, "a price for every offer with free lots"
     for order in in_the_round(book, outcome):
-        surplus = delivered(order, book, outcome.node_prices)
+        surplus = delivered(order, book, now_prices(outcome))
         most = max(surplus.values(), default=-1)
         for fill in outcome.fills:
             if fill.order == order.id:
@@ -159,7 +160,7 @@ def test_every_all_or_none_order_left_out_below_its_limit_is_listed(drawn: Drawn
     outcome = clear(book)
     lots = filled(outcome)
     left_out = {
-        order.id: max(delivered(order, book, outcome.node_prices).values(), default=-1)
+        order.id: max(delivered(order, book, now_prices(outcome)).values(), default=-1)
         for order in book.orders
         if order.terms.all_or_none and not lots[order.id]
     }
@@ -198,7 +199,7 @@ def test_prices_are_the_middle_of_all_that_support_the_optimum(drawn: Drawn) -> 
     outcome = clear(book)
     welfare, supporting = supporting_prices(book, SMALL_PRICE_MAX)
     assert outcome.welfare == welfare
-    assert outcome.node_prices == {
+    assert now_prices(outcome) == {
         name: (min(each[name] for each in supporting) + max(each[name] for each in supporting)) // 2
         for name in supporting[0]
     }
@@ -217,7 +218,7 @@ def test_the_order_in_which_things_came_in_changes_nothing(drawn: Drawn, order: 
     outcome = clear(frozen(shuffled))
     assert outcome == expected
     assert list(unmet_of(outcome)) == list(unmet_of(expected))
-    assert list(outcome.node_prices) == list(expected.node_prices)
+    assert list(now_prices(outcome)) == list(now_prices(expected))
 
 
 def test_the_middle_price_is_rounded_down_between_ask_and_limit() -> None:
@@ -245,7 +246,7 @@ def test_lots_that_awards_hold_are_taken_from_the_cheapest_steps() -> None:
 def test_a_node_without_free_lots_sells_nothing_and_has_no_price() -> None:
     full = supply("a", (3, 2), out=2)
     outcome = clear(snapshot([full, supply("b", (5, 9))], [demand("1", 4, 8)]))
-    assert full.id not in outcome.node_prices
+    assert full.id not in now_prices(outcome)
     assert [(fill.offer, fill.price) for fill in outcome.fills] == [(supply("b", (5, 9)).id, 5)]
 
 

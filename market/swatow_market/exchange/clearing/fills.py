@@ -10,13 +10,15 @@ from hashlib import blake2b
 
 import numpy as np
 
-from swatow_market.exchange.clearing.compiled import NOWHERE, Compiled
+from swatow_market.exchange.clearing.compiled import Compiled
+from swatow_market.exchange.clearing.curves import NOWHERE
 from swatow_market.exchange.clearing.problem import Ints
+from swatow_market.exchange.clearing.unfold import Pieces
 from swatow_market.exchange.orders import Bools, OrderColumns
 
 
 @dataclass(frozen=True, slots=True)
-class Pieces:
+class Handed:
     """What orders get from nodes, by order and then by node: arrays of the same length."""
 
     order: Ints
@@ -84,11 +86,11 @@ def row_hash(order: bytes, row: int, salt: bytes) -> bytes:
 
 
 def hand_out(
-    orders: OrderColumns, compiled: Compiled, filled: Ints, arc_lots: Ints, salt: bytes
-) -> Pieces:
-    """Hand the lots on each segment's arcs to its rows, in an order that nobody can aim at.
+    orders: OrderColumns, compiled: Compiled, filled: Ints, pieces: Pieces, salt: bytes
+) -> Handed:
+    """Hand the lots that come to each segment to its rows, in an order that nobody can aim at.
 
-    Lined up by segment, arcs and rows come to the same sums, so both are cut where either ends.
+    Lined up by segment, lots and rows come to the same sums, so both are cut where either ends.
     """
     rows = np.flatnonzero(filled)
     numbers = np.unique(compiled.order[rows])
@@ -97,38 +99,37 @@ def hand_out(
     chance[numbers] = np.frombuffer(hashes, ">u8")[::2]
     order = compiled.order[rows]
     rows = rows[np.lexsort((rows, chance[order], compiled.segment[rows]))]
-    arcs = np.flatnonzero(arc_lots)
-    row_ends, arc_ends = np.cumsum(filled[rows]), np.cumsum(arc_lots[arcs])
-    ends = np.union1d(row_ends, arc_ends)
+    row_ends, piece_ends = np.cumsum(filled[rows]), np.cumsum(pieces.lots)
+    ends = np.union1d(row_ends, piece_ends)
     row = rows[np.searchsorted(row_ends, ends)]
-    arc = arcs[np.searchsorted(arc_ends, ends)]
+    piece = np.searchsorted(piece_ends, ends)
     lots = np.diff(ends, prepend=0)
     return _added_up(
-        Pieces(
+        Handed(
             order=compiled.order[row],
-            node=compiled.arc_node[arc],
+            node=pieces.node[piece],
             lots=lots,
-            charge=compiled.arc_charge[arc],
+            charge=pieces.charge[piece],
             worth=lots * compiled.price[row],
         )
     )
 
 
-def _added_up(pieces: Pieces) -> Pieces:
+def _added_up(handed: Handed) -> Handed:
     """Join what an order gets of one node at one charge."""
-    by_order = np.lexsort((pieces.charge, pieces.node, pieces.order))
-    order, node, charge = (each[by_order] for each in (pieces.order, pieces.node, pieces.charge))
+    by_order = np.lexsort((handed.charge, handed.node, handed.order))
+    order, node, charge = (each[by_order] for each in (handed.order, handed.node, handed.charge))
     new = np.ones(len(order), np.bool_)
     new[1:] = (np.diff(order) != 0) | (np.diff(node) != 0) | (np.diff(charge) != 0)
     first = np.flatnonzero(new)
     if not len(first):
-        return pieces
-    return Pieces(
+        return handed
+    return Handed(
         order=order[first],
         node=node[first],
-        lots=np.add.reduceat(pieces.lots[by_order], first),
+        lots=np.add.reduceat(handed.lots[by_order], first),
         charge=charge[first],
-        worth=np.add.reduceat(pieces.worth[by_order], first),
+        worth=np.add.reduceat(handed.worth[by_order], first),
     )
 
 

@@ -15,6 +15,8 @@ class Fill:
 
     order: bytes
     offer: bytes
+    from_us: int
+    """Start of the later period in which it is served; 0 is now."""
     lots: int
     price: int
     """Nanos a lot that the buyer pays: node price + path charge."""
@@ -64,9 +66,10 @@ class Outcome:
     unmet: Ints = field(compare=False)
     """(n,) Unmet of each order."""
     fills: tuple[Fill, ...]
-    """By order id, then offer id."""
-    node_prices: Mapping[bytes, int]
-    """Offer id -> nanos a lot; offers without free lots have none."""
+    """By order id, then offer id, then period."""
+    node_prices: Mapping[tuple[bytes, int], int]
+    """(offer id, start of a later period, or 0 for now) -> nanos a lot; where no lots are free
+    there is none."""
     passed_over: tuple[bytes, ...]
     """Orders with all-or-none rows that were rejected although their limit would clear, by id."""
     welfare: int

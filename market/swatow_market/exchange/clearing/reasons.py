@@ -3,7 +3,8 @@
 import numpy as np
 
 from swatow_market.exchange.book import Snapshot
-from swatow_market.exchange.clearing.compiled import NOWHERE, Compiled
+from swatow_market.exchange.clearing.compiled import Compiled
+from swatow_market.exchange.clearing.curves import NOWHERE
 from swatow_market.exchange.clearing.outcome import Outcome, Unmet
 from swatow_market.exchange.clearing.problem import NO_PRICE, Ints
 from swatow_market.exchange.eligibility import failed_limits

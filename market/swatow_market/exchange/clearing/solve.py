@@ -6,12 +6,14 @@ import numpy as np
 
 from swatow_market.exchange.book import Snapshot
 from swatow_market.exchange.clearing.compiled import Compiled, compile_round
-from swatow_market.exchange.clearing.fills import Pieces, filled_rows, hand_out
+from swatow_market.exchange.clearing.fills import Handed, filled_rows, hand_out
 from swatow_market.exchange.clearing.optimum import solve
 from swatow_market.exchange.clearing.outcome import Cleared, Fill, Outcome
 from swatow_market.exchange.clearing.price_ranges import middle
 from swatow_market.exchange.clearing.problem import NO_PRICE, Ints, Problem, Solution
 from swatow_market.exchange.clearing.reasons import why_unmet
+from swatow_market.exchange.clearing.supply import Supply
+from swatow_market.exchange.clearing.unfold import unfold
 from swatow_market.exchange.offer_table import Bools
 
 
@@ -58,15 +60,21 @@ def clear(snapshot: Snapshot, threads: int = 1) -> Outcome:
     segment_prices = np.append(compiled.segment_prices(solved.prices), NO_PRICE)  # NOWHERE is last
     row_prices = segment_prices[compiled.segment]
     passed_over = ~taken & (row_prices != NO_PRICE) & (row_prices <= compiled.price)
-    pieces = hand_out(orders, compiled, solved.filled, solved.solution.arc_lots, snapshot.salt)
+    pieces = unfold(solved.problem, solved.solution.arc_lots, compiled.rows.arc_charge)
+    handed = hand_out(orders, compiled, solved.filled, pieces, snapshot.salt)
     return Outcome(
         snapshot=snapshot,
         filled=solved.filled,
         unmet=why_unmet(orders, compiled, solved.filled, solved.prices_up),
-        fills=_fills(snapshot, pieces, solved.prices),
+        fills=_fills(snapshot, compiled.supply, handed, solved.prices),
         node_prices={
-            entry.id: price
-            for entry, price in zip(snapshot.offers, solved.prices.tolist(), strict=True)
+            (snapshot.offers[offer].id, from_us): price
+            for offer, from_us, price in zip(
+                compiled.supply.offer.tolist(),
+                compiled.supply.from_us.tolist(),
+                solved.prices.tolist(),
+                strict=True,
+            )
             if price != NO_PRICE
         },
         passed_over=tuple(
@@ -75,7 +83,7 @@ def clear(snapshot: Snapshot, threads: int = 1) -> Outcome:
         welfare=solved.solution.welfare,
         cleared=Cleared(
             problem=solved.problem,
-            arc_charge=compiled.arc_charge,
+            arc_charge=compiled.rows.arc_charge,
             solution=solved.solution,
             relaxed=relaxed,
             order_segment=compiled.order_segment,
@@ -106,26 +114,30 @@ def _solve(snapshot: Snapshot, compiled: Compiled, taken: Bools, threads: int) -
     )
 
 
-def _fills(snapshot: Snapshot, pieces: Pieces, prices: Ints) -> tuple[Fill, ...]:
+def _fills(snapshot: Snapshot, supply: Supply, handed: Handed, prices: Ints) -> tuple[Fill, ...]:
+    offer, from_us = supply.offer[handed.node], supply.from_us[handed.node]
+    by_offer = np.lexsort((handed.charge, from_us, offer, handed.order))
     columns = (
-        pieces.order,
-        pieces.node,
-        pieces.lots,
-        prices[pieces.node],
-        pieces.charge,
-        pieces.worth,
+        handed.order,
+        offer,
+        from_us,
+        handed.lots,
+        prices[handed.node],
+        handed.charge,
+        handed.worth,
     )
     return tuple(
         Fill(
             order=snapshot.orders.entries[order].id,
-            offer=snapshot.offers[node].id,
+            offer=snapshot.offers[offer].id,
+            from_us=from_us,
             lots=lots,
             price=node_price + charge,
             node_price=node_price,
             path_charge=charge,
             worth=worth,
         )
-        for order, node, lots, node_price, charge, worth in zip(
-            *(column.tolist() for column in columns), strict=True
+        for order, offer, from_us, lots, node_price, charge, worth in zip(
+            *(column[by_offer].tolist() for column in columns), strict=True
         )
     )
