@@ -29,6 +29,7 @@ from tests.support.market_records import (
     ROUND,
     Drawn,
     best,
+    clear_whole,
     ints,
     is_right,
     priced,
@@ -593,14 +594,17 @@ except ImportError:
     from swatow_market.exchange.certificate.verify import verify
     print([finding.check.value for finding in verify(sys.stdin.buffer.read())])
     print(sorted(name for name in sys.modules if name.startswith("swatow_market.")))
+    import swatow_market.exchange.certificate.trader
+    import swatow_market.published
 """
 
 
 def test_the_verifier_works_where_there_is_no_solver() -> None:
-    record = record_of(TRADE)
     for data, found in (
-        (encode(record), []),
-        (encode(moved(record, "arc_lots", 0, 1)), ["feasible"] * 2),
+        (encode(record_of(TRADE)), []),
+        (encode(moved(record_of(TRADE), "arc_lots", 0, 1)), ["feasible"] * 2),
+        (encode(record_of(HUBS)), []),
+        (encode(record_of(*clear_whole(HUBS, [(0, 9, 9), (1, 12, 1)]))), []),
     ):
         done = subprocess.run(
             [sys.executable, "-c", ALONE], input=data, capture_output=True, check=True

@@ -23,7 +23,8 @@ FAR = 1 << 62
 """A price beyond all others: that of nobody, for nothing."""
 
 _PART = 15  # bits of a price that are summed apart: times CARRIED_TOTAL_MAX they fit int64
-_PARTS = 3
+_MASK = (1 << _PART) - 1
+_BITS = 3 * _PART
 
 
 class Arrays:
@@ -182,7 +183,9 @@ def row_least(values: Ints, start: Ints) -> Ints:
 def money(prices: Ints, lots: Ints) -> int:
     """Return the exact sum of price x lots, though it may pass 64 bits.
 
-    Prices of lots are from zero to 2**45, as any in a record are that is in its range.
+    No price is below zero, that of any lots is below 2**_BITS, and lots are no more than
+    CARRIED_TOTAL_MAX in all.
     """
-    shifts, mask = range(0, _PARTS * _PART, _PART), (1 << _PART) - 1
-    return sum(int((prices >> shift & mask) @ lots) << shift for shift in shifts)
+    bits = min(_BITS, int(prices.max(initial=0)).bit_length())
+    shifts = range(0, bits, _PART)
+    return sum(int((prices >> shift & _MASK) @ lots) << shift for shift in shifts)
