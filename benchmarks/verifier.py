@@ -20,7 +20,7 @@ from typing import Any
 
 from benchmarks.clearing_books import (
     Network,
-    demand_curves,
+    curves_of,
     make_network,
     make_orders,
     make_problem,
@@ -55,7 +55,8 @@ def main() -> None:
 
 def measure(network: Network, orders: int, seed: int, repeats: int) -> dict[str, Any]:
     """Solve and check one book in turn; the first time of each is a warm-up."""
-    problem = make_problem(network, demand_curves(make_orders(orders, seed)))
+    curves, _ = curves_of(make_orders(orders, seed))
+    problem = make_problem(network, curves)
     data = record_of(problem, solve(problem), orders)
     seconds, answers = [], []
     with tempfile.TemporaryDirectory() as folder:
