@@ -9,8 +9,7 @@ shape and its range are found to be in order (`verify`).
 """
 
 from functools import cached_property
-from itertools import pairwise
-from typing import TypeAlias
+from typing import NamedTuple, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
@@ -115,38 +114,54 @@ class Arrays:
 
     def lower(self, price: Ints) -> None:
         """Lower the price of each hub, and then of each segment, to the cheapest of its row."""
-        for first, end, vertex in (*self._runs, self._segments):
-            start = self.arc_start[first : end + 1]
-            arcs = slice(start[0], start[-1])
-            least = row_least(price[self.arc_node[arcs]] + self.arc_cost[arcs], start - start[0])
-            here = price[vertex : vertex + end - first]
-            np.minimum(here, least, out=here)
+        for layer in self._layers:
+            least = row_least(price[layer.arcs.to] + layer.arcs.cost, layer.start)
+            price[layer.vertex] = np.minimum(price[layer.vertex], least)
 
     def lift(self, price: Ints) -> None:
-        """Raise, from segments on through hubs, what the price of an arc is too high for."""
-        for first, end, _ in (self._segments, *reversed(self._runs)):
-            arcs = slice(self.arc_start[first], self.arc_start[end])
-            least = price[self.arc_from[arcs]] - self.arc_cost[arcs]
-            np.maximum.at(price, self.arc_node[arcs], least)
+        """Raise, from segments on through hubs, what the price of a row is too high for."""
+        for layer in reversed(self._layers):
+            arcs = layer.arcs
+            np.maximum.at(price, arcs.to, price[arcs.from_] - arcs.cost)
 
-    @property
-    def _segments(self) -> tuple[int, int, int]:
-        """Return the rows of all segments, as of _runs."""
-        return 0, self.segments, self.nodes + self.hubs
+    def lower_to_flow(self, price: Ints) -> None:
+        """Lower, from segments on through hubs, what is too dear for a row that has lots of it."""
+        for layer in reversed(self._layers):
+            arcs = layer.flowing
+            np.minimum.at(price, arcs.to, price[arcs.from_] - arcs.cost)
+
+    def lift_to_flow(self, price: Ints) -> None:
+        """Raise the price of each hub, and then of each segment, to the dearest that it takes."""
+        for layer in self._layers:
+            arcs = layer.flowing
+            np.maximum.at(price, arcs.from_, price[arcs.to] + arcs.cost)
 
     @cached_property
-    def _runs(self) -> list[tuple[int, int, int]]:
-        """Return (first row, end of rows, first vertex) of runs of hubs; none leads to its own."""
-        start = self.arc_start[self.segments :]
-        highest = -row_least(-self.arc_node[start[0] :], start - start[0])  # -FAR: an empty row
-        firsts: list[int] = []
-        for hub, leads_to in enumerate((highest - self.nodes).tolist()):
-            if not firsts or leads_to >= firsts[-1]:
-                firsts.append(hub)
-        return [
-            (self.segments + first, self.segments + end, self.nodes + first)
-            for first, end in pairwise((*firsts, self.hubs))
-        ]
+    def _layers(self) -> list["_Layer"]:
+        """Return hubs by how many others they may lead through, the fewest first; then segments."""
+        targets, start = self.nodes + self.hubs, self.arc_start[self.segments :]
+        leads = start[0] + np.flatnonzero(self.arc_node[start[0] :] >= self.nodes)
+        depth = [0] * self.hubs
+        pairs = zip(self.arc_from[leads].tolist(), self.arc_node[leads].tolist(), strict=True)
+        for hub, lower in pairs:  # what a hub leads to comes before it
+            below = depth[lower - self.nodes]
+            depth[hub - self.nodes] = max(depth[hub - self.nodes], below + 1)
+        depths = np.array(depth, np.int64)
+        ends = np.cumsum(np.bincount(depths))[:-1]
+        hubs = [each for each in np.split(np.argsort(depths, kind="stable"), ends) if len(each)]
+        layers = [self._layer(self.segments + each, self.nodes + each) for each in hubs]
+        segments = np.arange(self.segments)
+        return [*layers, self._layer(segments, targets + segments)]
+
+    def _layer(self, rows: Ints, vertex: Ints) -> "_Layer":
+        width = np.diff(self.arc_start)[rows]
+        start = np.concatenate((np.zeros(1, np.int64), np.cumsum(width)))
+        arcs = np.arange(start[-1]) + spread(self.arc_start[rows] - start[:-1], start)
+        flowing = arcs[self.arc_lots[arcs] > 0]
+        return _Layer(vertex, start, self._arcs(arcs), self._arcs(flowing))
+
+    def _arcs(self, arcs: Ints) -> "_Arcs":
+        return _Arcs(self.arc_from[arcs], self.arc_node[arcs], self.arc_cost[arcs])
 
     @cached_property
     def demand_left(self) -> Ints:
@@ -159,6 +174,24 @@ class Arrays:
         """Return (N,) the lowest price of a step that is not used whole; FAR for none."""
         left = np.where(self.supply_used < self.supply_lots, self.supply_price, FAR)
         return row_least(left, self.supply_start)
+
+
+class _Arcs(NamedTuple):
+    from_: Ints
+    to: Ints
+    cost: Ints
+
+
+class _Layer(NamedTuple):
+    """Rows that do not lead to each other."""
+
+    vertex: Ints
+    """Of each row."""
+    start: Ints
+    """Of each row in `arcs`."""
+    arcs: _Arcs
+    flowing: _Arcs
+    """Those of them that carry lots."""
 
 
 def spread(values: Ints, start: Ints) -> Ints:

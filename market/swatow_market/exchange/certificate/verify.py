@@ -237,14 +237,13 @@ def _canonical(of: Arrays) -> list[Finding]:
 
 def _greatest(of: Arrays) -> Ints | None:
     """Return (N,) the greatest price of each node; FAR for no bound, None if not found."""
-    from_, to, cost = of.arc_from[of.flowing], of.arc_node[of.flowing], of.arc_cost[of.flowing]
     served = row_least(np.where(of.demand_used > 0, of.demand_price, FAR), of.demand_start)
     price = np.concatenate((of.supply_left, np.full(of.hubs, FAR), served))
     for _ in range(SWEEPS_MAX):
         of.lower(price)
         before = price.copy()
         # Lots come from a segment that is served: in the end, no price on their way is far.
-        np.minimum.at(price, to, price[from_] - cost)
+        of.lower_to_flow(price)
         if np.array_equal(price, before):
             return price[: of.nodes]
     return None
@@ -252,14 +251,13 @@ def _greatest(of: Arrays) -> Ints | None:
 
 def _least(of: Arrays) -> Ints | None:
     """Return (N,) the least price of each node, zero or more; None if not found."""
-    from_, to, cost = of.arc_from[of.flowing], of.arc_node[of.flowing], of.arc_cost[of.flowing]
     sold = -row_least(np.where(of.supply_used > 0, -of.supply_price, 0), of.supply_start)
     sold = np.maximum(sold, 0)  # no steps, no bound: a price is never negative
     price = np.concatenate((sold, np.full(of.hubs, -FAR), of.demand_left))
     for _ in range(SWEEPS_MAX):
         of.lift(price)
         before = price.copy()
-        np.maximum.at(price, from_, price[to] + cost)
+        of.lift_to_flow(price)
         if np.array_equal(price, before):
             return price[: of.nodes]
     return None
