@@ -13,7 +13,10 @@ from importlib.machinery import ModuleSpec
 from pathlib import Path
 from types import ModuleType
 
-OUT_OF_REACH = ("swatow_market.exchange.clearing", "swatow_market.exchange.book", "numba")
+OUT_OF_REACH = (
+    *(f"swatow_market.exchange.{name}" for name in ("clearing", "book", "orders", "offer_table")),
+    "numba",
+)
 
 
 class NoSolver:
