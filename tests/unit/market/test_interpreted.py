@@ -1,7 +1,6 @@
 """What numba compiles is Python all the same: interpreted, it gives the same bytes."""
 
 import importlib.util
-from collections.abc import Iterator
 from types import ModuleType
 from typing import Any
 
@@ -11,11 +10,20 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from swatow_market.exchange.clearing import components, curves, price_ranges, simplex, unfold
+from swatow_market.exchange.clearing import (
+    basis,
+    components,
+    curves,
+    pivots,
+    price_ranges,
+    simplex,
+    unfold,
+)
 from swatow_market.exchange.clearing.problem import Problem
 from tests.support.problems import problems
 
-MODULES = (components, curves, price_ranges, simplex, unfold)
+MODULES = (components, curves, pivots, basis, price_ranges, simplex, unfold)
+"""Each after those that it imports."""
 
 
 def interpreted(compiled: ModuleType) -> ModuleType:
@@ -30,14 +38,21 @@ def interpreted(compiled: ModuleType) -> ModuleType:
 
 
 @pytest.fixture(scope="module")
-def plain() -> Iterator[dict[str, Any]]:
+def plain() -> dict[str, Any]:
     config: Any = numba.config
+    loaded: dict[str, Any] = {}
     before = config.DISABLE_JIT
     config.DISABLE_JIT = True
     try:
-        yield {each.__name__: interpreted(each) for each in MODULES}
+        for each in MODULES:
+            module = interpreted(each)
+            for name, value in vars(module).items():
+                if getattr(value, "__module__", None) in loaded:  # not the compiled one
+                    setattr(module, name, getattr(loaded[value.__module__], name))
+            loaded[each.__name__] = module
     finally:
         config.DISABLE_JIT = before
+    return loaded
 
 
 def bytes_of(functions: list[Any], problem: Problem) -> list[bytes]:
@@ -46,7 +61,7 @@ def bytes_of(functions: list[Any], problem: Problem) -> list[bytes]:
     found: list[np.ndarray[Any, Any]] = []
     for part in parts(problem):
         solved = flow(part.problem)
-        found += [part.arcs, part.demand, part.supply, *solved, *ranges(part.problem, *solved)]
+        found += [part.arcs, part.demand, part.supply, *solved, *ranges(part.problem, *solved[:3])]
         found += ways(part.problem, solved[0], part.problem.arc_cost)
     return [each.tobytes() for each in found]
 

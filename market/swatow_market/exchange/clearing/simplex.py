@@ -2,16 +2,16 @@
 
 The flow is a circulation through a root: root -> supply node at what the node asks, supply node ->
 segment at the cost of the arc, segment -> root at minus what the segment pays; on the way from node
-to segment, lots may pass through hubs. Curves stay whole:
-a curve is one arc whose cost rises from step to step, and outside the tree it stands between two
-of its steps. Trees are strongly feasible (Cunningham 1976), so no sequence of pivots repeats.
+to segment, lots may pass through hubs. Curves stay whole: a curve is one arc whose cost rises from
+step to step, and outside the tree it stands between two of its steps.
 
 Curves are solved coarsely first, many steps as one, and refined from the optimum that was found:
-the tree and the flow of one level are a tree and a flow of the next, so the result is exact.
+the tree and the flow of one level are a tree and a flow of the next. Pivots look only at the arcs
+that are nearly worth using (sifting); in the end of each level all arcs are priced, and those that
+gain are looked at too, until none does: so the result is exact.
 
 Costs are doubled and every lot served pays one more. A cycle passes the root at most once, so
-this never outweighs a cost, and of all optimal flows one that trades most is found. Ahuja,
-Magnanti, Orlin, Network Flows (1993), chapter 11.
+this never outweighs a cost, and of all optimal flows one that trades most is found.
 """
 
 # pyright: reportArgumentType=false, reportAssignmentType=false, reportReturnType=false
@@ -21,359 +21,179 @@ from typing import NamedTuple
 import numpy as np
 from numba import njit
 
+from swatow_market.exchange.clearing.basis import arc_table, lots_of, plant, refine
+from swatow_market.exchange.clearing.pivots import (
+    AT,
+    COST,
+    CURVE_COLUMNS,
+    FIRST,
+    HEAD,
+    INSIDE,
+    LAST,
+    PRICE,
+    TAIL,
+    TOP,
+    run,
+)
 from swatow_market.exchange.clearing.problem import Ints, Problem
 
 LEVELS = (64, 8, 1)
 """Steps of a curve that are one step, level by level."""
 
-_MANY = np.int64(1) << np.int64(60)
-"""More lots, and a greater cost, than any that occurs."""
-_BLOCK_MIN = 32
+_CHEAPEST = 3
+"""Arcs of each row that the first level begins with."""
+_NEAR_SHARE = 16
+"""One of so many arcs is looked at from the beginning of a later level."""
 
 
-class _Network(NamedTuple):
-    """Arcs by number: E between vertices, S + N curves, N + H artificial from nodes and hubs to
-    the root."""
+class Flow(NamedTuple):
+    """An optimal flow, and the tree that it stands on."""
 
-    tail: Ints
-    head: Ints
-    start: Ints
-    """Steps of a curve, by curve: S of the segments, then N of the nodes."""
-    price: Ints
-    """Cost of a lot in a step; rises within a curve."""
-    top: Ints
-    """Lots of the curve up to the end of a step."""
-
-
-class _Flow(NamedTuple):
-    """Of each arc: its lots, and the bounds and the cost within which they may change."""
-
-    lots: Ints
-    low: Ints
-    high: Ints
-    cost: Ints
-    at: Ints
-    """By curve: steps wholly used outside the tree; the step that may change inside it."""
+    arc_lots: Ints
+    """(E,)"""
+    demand_used: Ints
+    """(D,)"""
+    supply_used: Ints
+    """(K,)"""
+    arc_inside: Ints
+    """(E,) 1 for arcs of the tree."""
+    curve_inside: Ints
+    """(S + N,) 1 for curves of segments, then of nodes."""
 
 
-class _Tree(NamedTuple):
-    """A spanning tree; vertices are S segments, N supply nodes, H hubs, and the root last."""
-
-    parent: Ints
-    arc: Ints
-    """Arc to the parent."""
-    depth: Ints
-    price: Ints
-    """Of a lot at the vertex; zero at the root."""
-    child: Ints
-    """First child; -1 is none."""
-    after: Ints
-    """Next child of the same parent."""
-    before: Ints
-    inside: Ints
-    """By arc: one if it is in the tree."""
-
-
-def solve_flow(problem: Problem) -> tuple[Ints, Ints, Ints]:
-    """Return (arc lots (E,), demand used (D,), supply used (K,)) of an optimal flow."""
-    segments, nodes, arcs = problem.segments, problem.nodes, len(problem.arc_node)
-    start = np.concatenate(
-        [problem.demand_start, problem.supply_start[1:] + len(problem.demand_price)]
+def solve_flow(problem: Problem, levels: tuple[int, ...] = LEVELS) -> Flow:
+    """Return an optimal flow."""
+    segments, arcs = problem.segments, len(problem.arc_node)
+    arc = arc_table(problem)
+    curve, step = _curves(problem, levels[0])
+    curve[:segments, INSIDE] = curve[:segments, LAST] > curve[:segments, FIRST]
+    vertices = segments + problem.nodes + problem.hubs + 1
+    vertex, price = plant(arc, curve, step, np.zeros(arcs, np.int64), arcs, segments, vertices)
+    listed = _cheapest(problem.arc_start, problem.arc_node, problem.arc_cost, _guess(problem))
+    for level in levels:
+        if level != levels[0]:
+            _, lots, _ = lots_of(arc, vertex, curve, step, arcs, segments)
+            finer, step = _curves(problem, level)
+            finer[:, INSIDE] = curve[:, INSIDE]
+            curve = finer
+            refine(arc, vertex, price, curve, step, lots, arcs, segments)
+            listed = _near(arc, price, arcs)
+        while len(listed):
+            run(arc, vertex, price, curve, step, listed, arcs)
+            more = _gaining(arc, price, arcs, vertices)
+            if not len(more):
+                break
+            listed = np.concatenate([listed, more])
+    of_arcs, of_curves, inside = lots_of(arc, vertex, curve, step, arcs, segments)
+    return Flow(
+        of_arcs,
+        _used(problem.demand_start, problem.demand_lots, of_curves[:segments]),
+        _used(problem.supply_start, problem.supply_lots, of_curves[segments:]),
+        inside,
+        curve[:, INSIDE].copy(),
     )
-    price = np.concatenate([-2 * problem.demand_price - 1, 2 * problem.supply_price])
-    lots = np.concatenate([problem.demand_lots, problem.supply_lots])
-    bottom = _bottoms(start, lots)
-    network, flow, tree = _begin(problem, start)
-    for level in LEVELS:
-        steps = _coarse(start, price, bottom + lots, level)
-        network = network._replace(start=steps[0], price=steps[1], top=steps[2])
-        _refine(network, flow, tree, arcs, segments)
-        _run(network, flow, tree, arcs)
-    curves = np.repeat(np.arange(segments + nodes), np.diff(start))
-    used: Ints = np.clip(flow.lots[arcs + curves] - bottom, 0, lots)
-    demand = len(problem.demand_price)
-    return flow.lots[:arcs].copy(), used[:demand], used[demand:]
 
 
-def _bottoms(start: Ints, lots: Ints) -> Ints:
-    """Return for each step the lots of its curve before it."""
-    running: Ints = np.concatenate([np.zeros(1, np.int64), np.cumsum(lots)])
-    bottoms: Ints = running[:-1] - np.repeat(running[start[:-1]], np.diff(start))
-    return bottoms
-
-
-def _coarse(start: Ints, price: Ints, top: Ints, level: int) -> tuple[Ints, Ints, Ints]:
-    """Return curves of which each step is `level` steps, at the price of the one in the middle."""
-    counts = np.diff(start)
-    fewer = -(-counts // level)
-    coarse = np.concatenate([np.zeros(1, np.int64), np.cumsum(fewer)])
-    number = np.arange(coarse[-1]) - np.repeat(coarse[:-1], fewer)
-    first = np.repeat(start[:-1], fewer) + number * level
-    last = np.minimum(first + level, np.repeat(start[1:], fewer)) - 1
-    return coarse, price[(first + last) // 2], top[last]
-
-
-def _begin(problem: Problem, start: Ints) -> tuple[_Network, _Flow, _Tree]:
-    """Return an empty flow, and the tree of all segments' curves and all artificial arcs."""
-    segments, nodes, arcs = problem.segments, problem.nodes, len(problem.arc_node)
-    curves = segments + nodes
-    root = curves + problem.hubs
-    segment, node, hub = np.split(np.arange(root), [segments, curves])
-    sources = np.concatenate([node, hub])
-    tail = np.concatenate([segments + problem.arc_node, segment, np.full(nodes, root), sources])
-    head_of_arcs = np.repeat(np.concatenate([segment, hub]), np.diff(problem.arc_start))
-    to_root = np.full(segments, root), np.full(len(sources), root)
-    head = np.concatenate([head_of_arcs, to_root[0], node, to_root[1]])
-    count = len(tail)
-    flow = _Flow(
-        lots=np.zeros(count, np.int64),
-        low=np.zeros(count, np.int64),
-        high=np.full(count, _MANY),
-        cost=np.zeros(count, np.int64),
-        at=np.zeros(curves, np.int64),
-    )
-    flow.cost[:arcs] = 2 * problem.arc_cost
-    flow.cost[arcs + curves :] = _MANY
-    tree = _Tree(
-        parent=np.full(root + 1, root),
-        arc=np.concatenate([arcs + segment, arcs + curves + np.arange(len(sources)), [-1]]),
-        depth=np.ones(root + 1, np.int64),
-        price=np.zeros(root + 1, np.int64),
-        child=np.full(root + 1, -1),
-        after=np.concatenate([np.arange(1, root), [-1, -1]])[: root + 1],
-        before=np.concatenate([np.arange(-1, root - 1), [-1]])[: root + 1],
-        inside=np.zeros(count, np.int64),
-    )
-    tree.parent[root], tree.depth[root] = -1, 0
-    if root:
-        tree.child[root] = 0
-    tree.inside[tree.arc[:root]] = 1
-    return _Network(tail, head, start, start, start), flow, tree
+def _curves(problem: Problem, level: int) -> tuple[Ints, Ints]:
+    """Return the curves, and their steps: each is `level` steps, at the price of the middle one."""
+    starts = [problem.demand_start, problem.supply_start]
+    fewer = np.concatenate([-(-np.diff(start) // level) for start in starts])
+    ends = np.cumsum(fewer)
+    curve = np.zeros((len(fewer), CURVE_COLUMNS), np.int64)
+    curve[:, LAST] = ends
+    curve[:, FIRST] = curve[:, AT] = ends - fewer
+    step = np.empty((int(fewer.sum()), 2), np.int64)
+    split = int(fewer[: problem.segments].sum())
+    _fill(starts[0], problem.demand_price, problem.demand_lots, level, step[:split], -2, -1)
+    _fill(starts[1], problem.supply_price, problem.supply_lots, level, step[split:], 2, 0)
+    return curve, step
 
 
 @njit(cache=True, nogil=True)
-def _refine(network: _Network, flow: _Flow, tree: _Tree, arcs: int, segments: int) -> None:
-    """Take up the steps of a finer level where the flow stands, and price the tree anew.
-
-    Inside the tree, a segment's curve goes on with the step in which it can still grow, and a
-    node's with the one in which it can still shrink: so the tree stays strongly feasible.
-    """
-    for curve in range(len(flow.at)):
-        arc = arcs + curve
-        lots = flow.lots[arc]
-        at, end = network.start[curve], network.start[curve + 1]
-        while at < end and network.top[at] <= lots:
-            at += 1
-        if tree.inside[arc] and curve >= segments and _bottom(network, curve, at) == lots:
-            at -= 1
-        flow.at[curve] = at
-        if tree.inside[arc]:
-            if at < end:
-                _take_step(network, flow, arc, curve)
-            else:  # a segment that wants nothing: it is never offered anything either
-                flow.low[arc], flow.high[arc], flow.cost[arc] = 0, 0, 0
-    _price_subtree(network, flow, tree, len(tree.parent) - 1)
+def _fill(
+    start: Ints, price: Ints, lots: Ints, level: int, step: Ints, factor: int, more: int
+) -> None:
+    """Set price and top of coarse steps."""
+    place = 0
+    for number in range(len(start) - 1):
+        top = 0
+        first = start[number]
+        while first < start[number + 1]:
+            after = min(first + level, start[number + 1])
+            for fine in range(first, after):
+                top += lots[fine]
+            step[place, PRICE] = factor * price[(first + after - 1) // 2] + more
+            step[place, TOP] = top
+            first = after
+            place += 1
 
 
 @njit(cache=True, nogil=True)
-def _bottom(network: _Network, curve: int, step: int) -> int:
-    """Return the lots of a curve before a step."""
-    return network.top[step - 1] if step > network.start[curve] else 0
+def _used(start: Ints, lots: Ints, of_curves: Ints) -> Ints:
+    """Return the lots of each step that a curve uses, the first steps first."""
+    used = np.zeros(len(lots), np.int64)
+    for number in range(len(of_curves)):
+        left, place = of_curves[number], start[number]
+        while left:
+            used[place] = min(left, lots[place])
+            left -= used[place]
+            place += 1
+    return used
+
+
+def _guess(problem: Problem) -> Ints:
+    """Return for each node what it asks in the middle of its curve, for each hub the least way."""
+    first, after = problem.supply_start[:-1], problem.supply_start[1:]
+    guess = np.zeros(problem.nodes + problem.hubs, np.int64)
+    (offering,) = np.nonzero(first < after)
+    guess[offering] = problem.supply_price[(first[offering] + after[offering]) // 2]
+    for hub in range(problem.hubs):
+        row = slice(*problem.arc_start[problem.segments + hub : problem.segments + hub + 2])
+        ways = guess[problem.arc_node[row]] + problem.arc_cost[row]
+        guess[problem.nodes + hub] = ways.min() if len(ways) else 0
+    return guess
 
 
 @njit(cache=True, nogil=True)
-def _take_step(network: _Network, flow: _Flow, arc: int, curve: int) -> None:
-    """Let a curve change within its current step."""
-    step = flow.at[curve]
-    flow.low[arc] = _bottom(network, curve, step)
-    flow.high[arc] = network.top[step]
-    flow.cost[arc] = network.price[step]
+def _cheapest(arc_start: Ints, arc_node: Ints, arc_cost: Ints, guess: Ints) -> Ints:
+    """Return the cheapest arcs of each row."""
+    listed = np.empty(len(arc_node), np.int64)
+    count = 0
+    for row in range(len(arc_start) - 1):
+        begin = count
+        for arc in range(arc_start[row], arc_start[row + 1]):
+            price = guess[arc_node[arc]] + arc_cost[arc]
+            place = count
+            while place > begin and (
+                guess[arc_node[listed[place - 1]]] + arc_cost[listed[place - 1]] > price
+            ):
+                if place < begin + _CHEAPEST:
+                    listed[place] = listed[place - 1]
+                place -= 1
+            if place < begin + _CHEAPEST:
+                listed[place] = arc
+                count = min(count + 1, begin + _CHEAPEST)
+    return listed[:count].copy()
 
 
 @njit(cache=True, nogil=True)
-def _price_subtree(network: _Network, flow: _Flow, tree: _Tree, top: int) -> None:
-    """Set depth and price of every vertex below `top`."""
-    head, cost, price, depth = network.head, flow.cost, tree.price, tree.depth
-    parents, arcs, child, after = tree.parent, tree.arc, tree.child, tree.after
-    vertex = child[top]
-    while vertex != -1:
-        arc, parent = arcs[vertex], parents[vertex]
-        price[vertex] = price[parent] + (cost[arc] if head[arc] == vertex else -cost[arc])
-        depth[vertex] = depth[parent] + 1
-        if child[vertex] != -1:
-            vertex = child[vertex]
-            continue
-        while vertex != top and after[vertex] == -1:
-            vertex = parents[vertex]
-        if vertex == top:
-            return
-        vertex = after[vertex]
+def _near(arc: Ints, price: Ints, arcs: int) -> Ints:
+    """Return the arcs that come nearest to gaining."""
+    loss = np.empty(arcs, np.int64)
+    for number in range(arcs):
+        loss[number] = arc[number, COST] + price[arc[number, TAIL]] - price[arc[number, HEAD]]
+    if not arcs:
+        return loss
+    return np.flatnonzero(loss <= np.partition(loss, arcs // _NEAR_SHARE)[arcs // _NEAR_SHARE])
 
 
 @njit(cache=True, nogil=True)
-def _run(network: _Network, flow: _Flow, tree: _Tree, arcs: int) -> None:
-    """Pivot until no arc is worth changing."""
-    count = arcs + len(flow.at)
-    block = min(count, max(_BLOCK_MIN, int(np.sqrt(count))))
-    position, idle = 0, 0
-    while idle < count:
-        arc, gain = _search(network, flow, tree, arcs, position, block)
-        position = (position + block) % count
-        idle = 0 if gain else idle + block
-        while gain and _pivot(network, flow, tree, arcs, arc, gain):
-            # A curve may go on to its next step without a change of the tree.
-            arc, gain = _search(network, flow, tree, arcs, arc, 1)
-
-
-@njit(cache=True, nogil=True)
-def _search(
-    network: _Network, flow: _Flow, tree: _Tree, arcs: int, position: int, block: int
-) -> tuple[int, int]:
-    """Return which of the arcs from `position` on gains most, and what a lot of it gains.
-
-    The gain of a lot less than now has a minus; 0 is none. Arrays are taken out of their tuples
-    first: each access to a tuple counts references, which costs more than the rest of the loop.
-    """
-    head, tail, start, step_price = network.head, network.tail, network.start, network.price
-    price, inside, cost, at = tree.price, tree.inside, flow.cost, flow.at
-    best, most = position, 0
-    count = arcs + len(at)
-    for number in range(position, position + block):
-        arc = number if number < count else number - count
-        tension = price[head[arc]] - price[tail[arc]]
-        gain = 0
-        if arc < arcs:
-            gain = tension - cost[arc] if tension > cost[arc] else 0
-        elif not inside[arc]:
-            curve = arc - arcs
-            step = at[curve]
-            if step < start[curve + 1] and step_price[step] < tension:
-                gain = tension - step_price[step]
-            elif step > start[curve] and step_price[step - 1] > tension:
-                gain = tension - step_price[step - 1]
-        if abs(gain) > abs(most):
-            best, most = arc, gain
-    return best, most
-
-
-@njit(cache=True, nogil=True)
-def _pivot(network: _Network, flow: _Flow, tree: _Tree, arcs: int, arc: int, gain: int) -> bool:
-    """Send along the cycle of an arc what fits; return whether the tree stayed as it is."""
-    if gain > 0:
-        first, second = network.tail[arc], network.head[arc]
-    else:
-        first, second = network.head[arc], network.tail[arc]
-    if arc >= arcs:
-        flow.at[arc - arcs] -= gain < 0
-        _take_step(network, flow, arc, arc - arcs)
-    join = _join(tree, first, second)
-    room = flow.high[arc] - flow.lots[arc] if gain > 0 else flow.lots[arc] - flow.low[arc]
-    lots, leaves, at_first = _blocking(network, flow, tree, first, second, join, room)
-    if lots:
-        flow.lots[arc] += lots if gain > 0 else -lots
-        _send(network, flow, tree, first, join, -lots)
-        _send(network, flow, tree, second, join, lots)
-    if leaves == -1:
-        _settle(flow, arcs, arc)
-        return True
-    out = tree.arc[leaves]
-    tree.inside[out] = 0
-    _settle(flow, arcs, out)
-    tree.inside[arc] = 1
-    top, onto = (first, second) if at_first else (second, first)
-    _hang(tree, top, leaves, onto, arc)
-    _price_moved(network, flow, tree, top)
-    return False
-
-
-@njit(cache=True, nogil=True)
-def _join(tree: _Tree, first: int, second: int) -> int:
-    """Return the lowest vertex above both."""
-    depth, parent = tree.depth, tree.parent
-    while first != second:
-        if depth[first] >= depth[second]:
-            first = parent[first]
-        else:
-            second = parent[second]
-    return first
-
-
-@njit(cache=True, nogil=True)
-def _blocking(
-    network: _Network, flow: _Flow, tree: _Tree, first: int, second: int, join: int, lots: int
-) -> tuple[int, int, bool]:
-    """Return how much fits, below which vertex it blocks (-1 for none), and if that is at `first`.
-
-    Of all that block, it is the last on the way from the top of the cycle over `first` and `second`
-    back to the top: so the tree stays strongly feasible.
-    """
-    head, parent, tree_arc = network.head, tree.parent, tree.arc
-    flow_lots, low, high = flow.lots, flow.low, flow.high
-    leaves, at_first = -1, False
-    vertex = first
-    while vertex != join:
-        arc = tree_arc[vertex]
-        room = high[arc] - flow_lots[arc] if head[arc] == vertex else flow_lots[arc] - low[arc]
-        if room < lots:
-            lots, leaves, at_first = room, vertex, True
-        vertex = parent[vertex]
-    vertex = second
-    while vertex != join:
-        arc = tree_arc[vertex]
-        room = flow_lots[arc] - low[arc] if head[arc] == vertex else high[arc] - flow_lots[arc]
-        if room <= lots:
-            lots, leaves, at_first = room, vertex, False
-        vertex = parent[vertex]
-    return lots, leaves, at_first
-
-
-@njit(cache=True, nogil=True)
-def _send(network: _Network, flow: _Flow, tree: _Tree, vertex: int, join: int, lots: int) -> None:
-    """Send lots from a vertex up to the top of the cycle; less than nothing goes down."""
-    head, parent, tree_arc, flow_lots = network.head, tree.parent, tree.arc, flow.lots
-    while vertex != join:
-        arc = tree_arc[vertex]
-        flow_lots[arc] += -lots if head[arc] == vertex else lots
-        vertex = parent[vertex]
-
-
-@njit(cache=True, nogil=True)
-def _settle(flow: _Flow, arcs: int, arc: int) -> None:
-    """Note for a curve that is outside the tree how many of its steps are wholly used."""
-    if arcs <= arc < arcs + len(flow.at) and flow.low[arc] < flow.lots[arc] == flow.high[arc]:
-        flow.at[arc - arcs] += 1
-
-
-@njit(cache=True, nogil=True)
-def _hang(tree: _Tree, vertex: int, last: int, onto: int, arc: int) -> None:
-    """Cut the subtree below `last` off, turn it so that `vertex` is its top, hang it elsewhere."""
-    parents, arcs, child = tree.parent, tree.arc, tree.child
-    after, before = tree.after, tree.before
-    while True:
-        parent, old_arc = parents[vertex], arcs[vertex]
-        left, right = before[vertex], after[vertex]
-        if left != -1:
-            after[left] = right
-        else:
-            child[parent] = right
-        if right != -1:
-            before[right] = left
-        parents[vertex], arcs[vertex] = onto, arc
-        head = child[onto]
-        after[vertex], before[vertex] = head, -1
-        if head != -1:
-            before[head] = vertex
-        child[onto] = vertex
-        if vertex == last:
-            return
-        onto, arc, vertex = vertex, old_arc, parent
-
-
-@njit(cache=True, nogil=True)
-def _price_moved(network: _Network, flow: _Flow, tree: _Tree, top: int) -> None:
-    """Set depth and price of `top` and everything below it."""
-    arc, parent = tree.arc[top], tree.parent[top]
-    downwards = network.head[arc] == top
-    tree.price[top] = tree.price[parent] + (flow.cost[arc] if downwards else -flow.cost[arc])
-    tree.depth[top] = tree.depth[parent] + 1
-    _price_subtree(network, flow, tree, top)
+def _gaining(arc: Ints, price: Ints, arcs: int, vertices: int) -> Ints:
+    """Return of the arcs to each vertex the one that gains most, if any does."""
+    best, most = np.full(vertices, -1), np.zeros(vertices, np.int64)
+    for number in range(arcs):
+        head = arc[number, HEAD]
+        gain = price[head] - price[arc[number, TAIL]] - arc[number, COST]
+        if gain > most[head]:
+            best[head], most[head] = number, gain
+    return best[best >= 0]

@@ -1,0 +1,277 @@
+"""Where a simplex begins: a spanning tree with a flow, from no knowledge at all or from a tree that
+was optimal for a similar problem; and how a tree goes on with finer steps."""
+
+# pyright: reportArgumentType=false, reportAssignmentType=false, reportReturnType=false
+# (numba compiles this; to pyright an item of an array may be an array)
+import numpy as np
+from numba import njit
+
+from swatow_market.exchange.clearing.pivots import (
+    AFTER,
+    ARC,
+    ARC_COLUMNS,
+    AT,
+    BEFORE,
+    CHILD,
+    COST,
+    DEPTH,
+    DOWN,
+    FIRST,
+    HEAD,
+    INSIDE,
+    LAST,
+    MANY,
+    PARENT,
+    PRICE,
+    TAIL,
+    TOP,
+    UP,
+    VERTEX_COLUMNS,
+    bottom,
+)
+from swatow_market.exchange.clearing.problem import Ints, Problem
+
+
+def arc_table(problem: Problem) -> Ints:
+    """Return E arcs between vertices, S + N curves, and an artificial arc for each vertex.
+
+    Vertices are S segments, N supply nodes, H hubs, and the root last; costs are doubled.
+    """
+    segments, nodes, arcs = problem.segments, problem.nodes, len(problem.arc_node)
+    curves = segments + nodes
+    root = curves + problem.hubs
+    table = np.empty((arcs + curves + root, ARC_COLUMNS), np.int64)
+    row = np.concatenate([np.arange(segments), np.arange(curves, root)])
+    table[:arcs, TAIL] = segments + problem.arc_node
+    table[:arcs, HEAD] = np.repeat(row, np.diff(problem.arc_start))
+    table[:arcs, COST] = 2 * problem.arc_cost
+    of_segments, of_nodes = slice(arcs, arcs + segments), slice(arcs + segments, arcs + curves)
+    table[of_segments, TAIL], table[of_segments, HEAD] = np.arange(segments), root
+    table[of_nodes, TAIL], table[of_nodes, HEAD] = root, np.arange(segments, curves)
+    table[arcs + curves :, TAIL], table[arcs + curves :, HEAD] = np.arange(root), root
+    table[arcs:, COST] = MANY
+    return table
+
+
+@njit(cache=True, nogil=True)
+def plant(
+    arc: Ints, curve: Ints, step: Ints, inside: Ints, arcs: int, segments: int, vertices: int
+) -> tuple[Ints, Ints]:
+    """Return (vertices, prices) of a tree of the arcs and curves `inside`, which hold no cycle.
+
+    Curves outside the tree are used as far as they are at; what does not fit into an arc of the
+    tree, or would not leave the tree strongly feasible, goes over an artificial arc.
+    """
+    vertex, order = _grow(arc, curve, inside, arcs, vertices)
+    over = np.zeros(vertices, np.int64)  # lots that a vertex must send up
+    for number in range(len(curve)):
+        if not curve[number, INSIDE]:
+            lots = bottom(curve, step, number, curve[number, AT])
+            over[number] += -lots if number < segments else lots
+    for place in range(vertices - 1, 0, -1):
+        here = order[place]
+        if not _fit(arc, vertex, curve, step, arcs, segments, here, over):
+            _hold(arc, vertex, here, vertices - 1, arcs + len(curve) + here, over[here])
+    for place in range(1, vertices):
+        here = order[place]
+        parent = vertex[here, PARENT]
+        head = vertex[parent, CHILD]
+        vertex[here, AFTER], vertex[parent, CHILD] = head, here
+        if head != -1:
+            vertex[head, BEFORE] = here
+    for number in range(len(curve)):
+        if curve[number, INSIDE]:
+            arc[arcs + number, COST] = step[curve[number, AT], PRICE]
+    price = np.zeros(vertices, np.int64)
+    price_tree(arc, vertex, price)
+    return vertex, price
+
+
+@njit(cache=True, nogil=True)
+def _fit(
+    arc: Ints,
+    vertex: Ints,
+    curve: Ints,
+    step: Ints,
+    arcs: int,
+    segments: int,
+    here: int,
+    over: Ints,
+) -> bool:
+    """Send what is over at a vertex up by its arc; return whether that arc may stay in the tree."""
+    upwards, lots = vertex[here, ARC], over[here]
+    if arcs <= upwards < arcs + len(curve):
+        over[here] = _fit_curve(vertex, curve, step, upwards - arcs, segments, lots)
+        return bool(curve[upwards - arcs, INSIDE])
+    if upwards == -1:
+        return False
+    if arc[upwards, TAIL] == here and lots >= 0:
+        vertex[here, UP], vertex[here, DOWN] = MANY - lots, lots
+    elif arc[upwards, HEAD] == here and lots < 0:
+        vertex[here, UP], vertex[here, DOWN] = -lots, MANY + lots
+    else:
+        return False
+    over[vertex[here, PARENT]] += lots
+    return True
+
+
+@njit(cache=True, nogil=True)
+def _grow(arc: Ints, curve: Ints, inside: Ints, arcs: int, vertices: int) -> tuple[Ints, Ints]:
+    """Return vertices with their parents and arcs to them, -1 for none, and a way down the tree."""
+    root = vertices - 1
+    vertex = np.full((vertices, VERTEX_COLUMNS), -1)
+    chosen = np.empty(vertices, np.int64)
+    count = 0
+    for number in range(arcs + len(curve)):
+        if inside[number] if number < arcs else curve[number - arcs, INSIDE]:
+            chosen[count] = number
+            count += 1
+    start = np.zeros(vertices + 1, np.int64)
+    for number in chosen[:count]:
+        start[arc[number, TAIL] + 1] += 1
+        start[arc[number, HEAD] + 1] += 1
+    start = np.cumsum(start)
+    place, beside = start[:-1].copy(), np.empty(2 * count, np.int64)
+    for number in chosen[:count]:
+        for end in (arc[number, TAIL], arc[number, HEAD]):
+            beside[place[end]] = number
+            place[end] += 1
+    order = np.empty(vertices, np.int64)
+    order[0] = root
+    seen = np.zeros(vertices, np.int64)
+    seen[root] = 1
+    done, known, lone = 0, 1, 0
+    while done < vertices:
+        if done == known:  # what nothing joins to the root
+            while seen[lone]:
+                lone += 1
+            seen[lone], order[known], vertex[lone, PARENT] = 1, lone, root
+            known += 1
+        here = order[done]
+        done += 1
+        for number in beside[start[here] : start[here + 1]]:
+            there = arc[number, TAIL] + arc[number, HEAD] - here
+            if not seen[there]:
+                seen[there], order[known] = 1, there
+                vertex[there, PARENT], vertex[there, ARC] = here, number
+                known += 1
+    return vertex, order
+
+
+@njit(cache=True, nogil=True)
+def _fit_curve(vertex: Ints, curve: Ints, step: Ints, number: int, segments: int, over: int) -> int:
+    """Let the curve of a vertex take what is over, if it stays strongly feasible; return the rest.
+
+    A curve that cannot leaves the tree, unused or full.
+    """
+    first, last = curve[number, FIRST], curve[number, LAST]
+    most = bottom(curve, step, number, last)
+    lots = over if number < segments else -over
+    fits = 0 <= lots < most if number < segments else 0 < lots <= most
+    if not fits:
+        full = lots > 0 and last > first
+        curve[number, INSIDE], curve[number, AT] = 0, last if full else first
+        taken = most if full else 0
+        return over - taken if number < segments else over + taken
+    curve[number, AT] = first
+    stand(vertex, curve, step, number, segments, lots)
+    return 0
+
+
+@njit(cache=True, nogil=True)
+def stand(vertex: Ints, curve: Ints, step: Ints, number: int, segments: int, lots: int) -> None:
+    """Let a curve in the tree stand at so many lots: a segment's in the step in which it can still
+    grow, a node's in the one in which it can still shrink. So the tree is strongly feasible."""
+    low, high = curve[number, FIRST], curve[number, LAST] - 1
+    wanted = lots if number < segments else lots - 1
+    while low < high:
+        middle = (low + high) // 2
+        if step[middle, TOP] <= wanted:
+            low = middle + 1
+        else:
+            high = middle
+    curve[number, AT] = low
+    used, free = lots - bottom(curve, step, number, low), step[low, TOP] - lots
+    vertex[number, UP], vertex[number, DOWN] = free, used
+    if number >= segments:
+        vertex[number, UP], vertex[number, DOWN] = used, free
+
+
+@njit(cache=True, nogil=True)
+def _hold(arc: Ints, vertex: Ints, here: int, root: int, artificial: int, over: int) -> None:
+    """Hang a vertex on the root by an artificial arc that takes, or gives, what is over."""
+    vertex[here, PARENT], vertex[here, ARC] = root, artificial
+    if over >= 0:
+        arc[artificial, TAIL], arc[artificial, HEAD] = here, root
+        vertex[here, UP], vertex[here, DOWN] = MANY - over, over
+    else:
+        arc[artificial, TAIL], arc[artificial, HEAD] = root, here
+        vertex[here, UP], vertex[here, DOWN] = -over, MANY + over
+
+
+@njit(cache=True, nogil=True)
+def price_tree(arc: Ints, vertex: Ints, price: Ints) -> None:
+    """Set depth and price of every vertex; the root is the last."""
+    root = len(vertex) - 1
+    vertex[root, DEPTH], price[root] = 0, 0
+    here = vertex[root, CHILD]
+    while here != -1:
+        upwards, parent = vertex[here, ARC], vertex[here, PARENT]
+        cost = arc[upwards, COST]
+        price[here] = price[parent] + (cost if arc[upwards, HEAD] == here else -cost)
+        vertex[here, DEPTH] = vertex[parent, DEPTH] + 1
+        if vertex[here, CHILD] != -1:
+            here = vertex[here, CHILD]
+            continue
+        while here != root and vertex[here, AFTER] == -1:
+            here = vertex[here, PARENT]
+        here = vertex[here, AFTER] if here != root else -1
+
+
+@njit(cache=True, nogil=True)
+def lots_of(
+    arc: Ints, vertex: Ints, curve: Ints, step: Ints, arcs: int, segments: int
+) -> tuple[Ints, Ints, Ints]:
+    """Return the lots of the E arcs and of the curves, and which arcs are in the tree (1)."""
+    of_arcs, of_curves = np.zeros(arcs, np.int64), np.zeros(len(curve), np.int64)
+    inside = np.zeros(arcs, np.int64)
+    for here in range(len(vertex) - 1):
+        upwards = vertex[here, ARC]
+        if upwards < arcs:
+            downwards = arc[upwards, HEAD] == here
+            of_arcs[upwards] = vertex[here, UP if downwards else DOWN]
+            inside[upwards] = 1
+    for number in range(len(curve)):
+        lots = bottom(curve, step, number, curve[number, AT])
+        if curve[number, INSIDE]:
+            lots += vertex[number, DOWN if number < segments else UP]
+        of_curves[number] = lots
+    return of_arcs, of_curves, inside
+
+
+@njit(cache=True, nogil=True)
+def refine(
+    arc: Ints,
+    vertex: Ints,
+    price: Ints,
+    curve: Ints,
+    step: Ints,
+    lots: Ints,
+    arcs: int,
+    segments: int,
+) -> None:
+    """Take up other steps where the flow stands, which is at the end of a step outside the tree."""
+    for number in range(len(curve)):
+        if curve[number, INSIDE]:
+            stand(vertex, curve, step, number, segments, lots[number])
+            arc[arcs + number, COST] = step[curve[number, AT], PRICE]
+        else:
+            low, high = curve[number, FIRST], curve[number, LAST]
+            while low < high:
+                middle = (low + high) // 2
+                if step[middle, TOP] <= lots[number]:
+                    low = middle + 1
+                else:
+                    high = middle
+            curve[number, AT] = low
+    price_tree(arc, vertex, price)
