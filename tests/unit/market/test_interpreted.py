@@ -1,6 +1,7 @@
 """What numba compiles is Python all the same: interpreted, it gives the same bytes."""
 
 import importlib.util
+from dataclasses import fields
 from types import ModuleType
 from typing import Any
 
@@ -12,8 +13,10 @@ from hypothesis import strategies as st
 
 from swatow_market.exchange.clearing import (
     basis,
+    canonical,
     components,
     curves,
+    optimum,
     pivots,
     price_ranges,
     simplex,
@@ -22,7 +25,10 @@ from swatow_market.exchange.clearing import (
 from swatow_market.exchange.clearing.problem import Problem
 from tests.support.problems import problems
 
-MODULES = (components, curves, pivots, basis, price_ranges, simplex, unfold)
+MODULES = (
+    *(components, curves, pivots, basis, price_ranges, simplex, unfold),
+    *(canonical, optimum),
+)
 """Each after those that it imports."""
 
 
@@ -55,14 +61,14 @@ def plain() -> dict[str, Any]:
     return loaded
 
 
-def bytes_of(functions: list[Any], problem: Problem) -> list[bytes]:
-    """Solve each part, price and unfold it; return every array as bytes."""
-    parts, flow, ranges, ways = functions
-    found: list[np.ndarray[Any, Any]] = []
-    for part in parts(problem):
-        solved = flow(part.problem)
-        found += [part.arcs, part.demand, part.supply, *solved, *ranges(part.problem, *solved[:3])]
-        found += ways(part.problem, solved[0], part.problem.arc_cost)
+def bytes_of(solve: Any, ways: Any, problem: Problem) -> list[bytes]:
+    """Solve, solve again from there, and unfold; return every array as bytes."""
+    cold = solve(problem)
+    warm = solve(problem, start=cold.start)
+    names = ("arc_lots", "demand_used", "supply_used", "price_least", "price_greatest")
+    found = [getattr(solution, name) for solution in (cold, warm) for name in names]
+    found += [getattr(cold.start, field.name) for field in fields(cold.start)]
+    found += ways(problem, cold.arc_lots, problem.arc_cost)
     return [each.tobytes() for each in found]
 
 
@@ -71,13 +77,8 @@ def bytes_of(functions: list[Any], problem: Problem) -> list[bytes]:
 def test_interpreted_and_compiled_give_the_same_bytes(
     plain: dict[str, Any], problem: Problem
 ) -> None:
-    functions = ("split", "solve_flow", "price_ranges", "unfold")
-    modules = (components, simplex, price_ranges, unfold)
-    left, right = (
-        [getattr(module, name) for module, name in zip(each, functions, strict=True)]
-        for each in ([plain[module.__name__] for module in modules], modules)
-    )
-    assert bytes_of(left, problem) == bytes_of(right, problem)
+    left = bytes_of(plain[optimum.__name__].solve, plain[unfold.__name__].unfold, problem)
+    assert left == bytes_of(optimum.solve, unfold.unfold, problem)
 
 
 @settings(deadline=None, max_examples=60)

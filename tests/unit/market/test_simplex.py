@@ -10,8 +10,11 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
+from swatow_market.exchange.clearing.components import split
 from swatow_market.exchange.clearing.optimum import solve
-from swatow_market.exchange.clearing.problem import NO_PRICE, Ints, Problem, Solution
+from swatow_market.exchange.clearing.price_ranges import price_ranges
+from swatow_market.exchange.clearing.problem import NO_PRICE, Ints, Problem, Solution, Start
+from swatow_market.exchange.clearing.simplex import solve_flow
 from swatow_protocol.limits import LOTS_MAX, PRICE_MAX
 from tests.support.oracles import Oracle, dot, exact_in_doubles, owners, welfare_of
 from tests.support.problems import KINDS, build, parts, permuted, problems, random_problem
@@ -297,11 +300,67 @@ def test_the_same_problem_has_the_same_solution_and_stays_as_it_is() -> None:
     problem = random_problem(1, KINDS["segments without arcs"])
     before = [getattr(problem, field.name).copy() for field in fields(Problem)]
     first, second, threaded = solve(problem), solve(problem), solve(problem, threads=3)
-    for field in fields(Solution):
-        assert np.array_equal(getattr(first, field.name), getattr(second, field.name))
-        assert np.array_equal(getattr(first, field.name), getattr(threaded, field.name))
+    check_equal(first, second)
+    check_equal(first, threaded)
     for array, field in zip(before, fields(Problem), strict=True):
         assert np.array_equal(array, getattr(problem, field.name))
+
+
+def check_equal(left: Solution, right: Solution) -> None:
+    """Solutions are the same bytes; where they may start from is none of that."""
+    for field in fields(Solution):
+        if field.compare:
+            assert np.array_equal(getattr(left, field.name), getattr(right, field.name))
+
+
+def wrong_starts(problem: Problem, seed: int) -> Iterator[Start]:
+    """Yield starts that have nothing to do with the optimum, or are not even trees."""
+    random = np.random.default_rng(seed)
+    shape = (problem.nodes, len(problem.arc_node), problem.segments, problem.nodes)
+    yield Start(*(np.zeros(count, dtype=np.int64) for count in shape))
+    yield Start(*(np.ones(count, dtype=np.int64) for count in shape))
+    highest = int(problem.demand_price.max(initial=9))
+    for chance in (0.2, 0.5):
+        inside = [(random.random(count) < chance).astype(np.int64) for count in shape[1:]]
+        yield Start(random.integers(NO_PRICE, highest + 2, problem.nodes), *inside)
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_a_solution_does_not_depend_on_where_it_starts(kind: str) -> None:
+    for seed in range(8):
+        problem = random_problem(seed, KINDS[kind])
+        cold = solve(problem)
+        for start in (cold.start, *wrong_starts(problem, seed)):
+            check_equal(cold, solve(problem, start=start))
+            check_equal(cold, solve(problem, threads=2, start=start))
+
+
+@settings(deadline=None)
+@given(problems(), problems(), st.integers(0, 99))
+def test_starts_of_other_problems_find_the_same(left: Problem, right: Problem, seed: int) -> None:
+    """The start of one problem, cut or filled up to the size of another, is as good as any."""
+    cold, other = solve(right), solve(left).start
+    assert other is not None
+    fitted = [
+        np.resize(np.append(getattr(other, field.name), 0), len(getattr(cold.start, field.name)))
+        for field in fields(Start)
+    ]
+    for start in (Start(*fitted), *wrong_starts(right, seed)):
+        check_equal(cold, solve(right, start=start))
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_prices_do_not_depend_on_how_coarsely_a_solve_began(kind: str) -> None:
+    """Nor do flows, which follow from problem and prices."""
+    for seed in range(8):
+        problem = random_problem(seed, KINDS[kind])
+        cold = solve(problem)
+        for levels in ((1,), (4, 1), (27, 9, 3, 1)):
+            for part in split(problem):
+                flow = solve_flow(part.problem, levels)
+                least, greatest = price_ranges(part.problem, *flow[:3])
+                assert least.tolist() == cold.price_least[part.nodes].tolist()
+                assert greatest.tolist() == cold.price_greatest[part.nodes].tolist()
 
 
 def test_the_ends_of_one_trade_are_the_ask_and_the_limit() -> None:

@@ -57,7 +57,7 @@ def arc_table(problem: Problem) -> Ints:
 def plant(
     arc: Ints, curve: Ints, step: Ints, inside: Ints, arcs: int, segments: int, vertices: int
 ) -> tuple[Ints, Ints]:
-    """Return (vertices, prices) of a tree of the arcs and curves `inside`, which hold no cycle.
+    """Return (vertices, prices) of a tree of arcs and curves `inside`, less those of cycles.
 
     Curves outside the tree are used as far as they are at; what does not fit into an arc of the
     tree, or would not leave the tree strongly feasible, goes over an artificial arc.
@@ -120,7 +120,7 @@ def _grow(arc: Ints, curve: Ints, inside: Ints, arcs: int, vertices: int) -> tup
     """Return vertices with their parents and arcs to them, -1 for none, and a way down the tree."""
     root = vertices - 1
     vertex = np.full((vertices, VERTEX_COLUMNS), -1)
-    chosen = np.empty(vertices, np.int64)
+    chosen = np.empty(arcs + len(curve), np.int64)  # more than a tree has, if there are cycles
     count = 0
     for number in range(arcs + len(curve)):
         if inside[number] if number < arcs else curve[number - arcs, INSIDE]:
@@ -182,16 +182,9 @@ def _fit_curve(vertex: Ints, curve: Ints, step: Ints, number: int, segments: int
 def stand(vertex: Ints, curve: Ints, step: Ints, number: int, segments: int, lots: int) -> None:
     """Let a curve in the tree stand at so many lots: a segment's in the step in which it can still
     grow, a node's in the one in which it can still shrink. So the tree is strongly feasible."""
-    low, high = curve[number, FIRST], curve[number, LAST] - 1
-    wanted = lots if number < segments else lots - 1
-    while low < high:
-        middle = (low + high) // 2
-        if step[middle, TOP] <= wanted:
-            low = middle + 1
-        else:
-            high = middle
-    curve[number, AT] = low
-    used, free = lots - bottom(curve, step, number, low), step[low, TOP] - lots
+    at = _first(curve, step, number, TOP, lots + 1 if number < segments else lots)
+    curve[number, AT] = at
+    used, free = lots - bottom(curve, step, number, at), step[at, TOP] - lots
     vertex[number, UP], vertex[number, DOWN] = free, used
     if number >= segments:
         vertex[number, UP], vertex[number, DOWN] = used, free
@@ -250,6 +243,27 @@ def lots_of(
 
 
 @njit(cache=True, nogil=True)
+def use_before(curve: Ints, step: Ints, limit: Ints) -> None:
+    """Let curves outside the tree be used up to the first step that costs their limit."""
+    for number in range(len(curve)):
+        if not curve[number, INSIDE]:
+            curve[number, AT] = _first(curve, step, number, PRICE, limit[number])
+
+
+@njit(cache=True, nogil=True)
+def _first(curve: Ints, step: Ints, number: int, column: int, least: int) -> int:
+    """Return the first step of a curve that has at least so much in a column, or LAST."""
+    low, high = curve[number, FIRST], curve[number, LAST]
+    while low < high:
+        middle = (low + high) // 2
+        if step[middle, column] < least:
+            low = middle + 1
+        else:
+            high = middle
+    return int(low)
+
+
+@njit(cache=True, nogil=True)
 def refine(
     arc: Ints,
     vertex: Ints,
@@ -266,12 +280,5 @@ def refine(
             stand(vertex, curve, step, number, segments, lots[number])
             arc[arcs + number, COST] = step[curve[number, AT], PRICE]
         else:
-            low, high = curve[number, FIRST], curve[number, LAST]
-            while low < high:
-                middle = (low + high) // 2
-                if step[middle, TOP] <= lots[number]:
-                    low = middle + 1
-                else:
-                    high = middle
-            curve[number, AT] = low
+            curve[number, AT] = _first(curve, step, number, TOP, lots[number] + 1)
     price_tree(arc, vertex, price)

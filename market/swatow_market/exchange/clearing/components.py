@@ -15,6 +15,8 @@ class Component(NamedTuple):
     """A part of a problem, and where its segments, nodes, arcs and steps stand in the whole."""
 
     problem: Problem
+    segments: Ints
+    nodes: Ints
     arcs: Ints
     demand: Ints
     """Demand steps."""
@@ -35,7 +37,8 @@ def split(problem: Problem) -> Iterator[Component]:
         own_targets = targets[slice(*np.searchsorted(of_target[targets], [label, label + 1]))]
         place[own_targets] = np.arange(len(own_targets))
         arc_start, arcs = _take(problem.arc_start, own_rows)
-        demand_start, demand = _take(problem.demand_start, own_rows[own_rows < segments])
+        own_segments = own_rows[own_rows < segments]
+        demand_start, demand = _take(problem.demand_start, own_segments)
         own_nodes = own_targets[own_targets < problem.nodes]
         supply_start, supply = _take(problem.supply_start, own_nodes)
         part = Problem(
@@ -49,7 +52,7 @@ def split(problem: Problem) -> Iterator[Component]:
             supply_price=problem.supply_price[supply],
             supply_lots=problem.supply_lots[supply],
         )
-        yield Component(part, arcs, demand, supply)
+        yield Component(part, own_segments, own_nodes, arcs, demand, supply)
 
 
 def _take(start: Ints, rows: Ints) -> tuple[Ints, Ints]:

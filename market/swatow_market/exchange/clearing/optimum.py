@@ -2,14 +2,15 @@
 
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from typing import TypeVar
+from typing import NamedTuple, TypeVar
 
 import numpy as np
 
-from swatow_market.exchange.clearing.components import split
-from swatow_market.exchange.clearing.price_ranges import price_ranges
-from swatow_market.exchange.clearing.problem import Ints, Problem, Solution
-from swatow_market.exchange.clearing.simplex import solve_flow
+from swatow_market.exchange.clearing.canonical import canonical_flow
+from swatow_market.exchange.clearing.components import Component, split
+from swatow_market.exchange.clearing.price_ranges import middle, price_ranges
+from swatow_market.exchange.clearing.problem import NO_PRICE, Ints, Problem, Solution, Start
+from swatow_market.exchange.clearing.simplex import Flow, solve_flow
 
 T = TypeVar("T")
 R = TypeVar("R")
@@ -17,19 +18,27 @@ R = TypeVar("R")
 _SPLIT_BITS = 20
 
 
-def solve(problem: Problem, threads: int = 1) -> Solution:
+def solve(problem: Problem, threads: int = 1, start: Start | None = None) -> Solution:
     """Solve a problem; parts that no arc joins run on up to `threads` threads.
 
-    The solution depends on the problem alone: not on threads, nor on what else is solved.
+    The solution depends on the problem alone, but for its own start: not on threads, nor on what
+    else is solved, nor on where it starts from.
     """
     arc_lots = np.zeros(len(problem.arc_node), np.int64)
     demand_used = np.zeros(len(problem.demand_price), np.int64)
     supply_used = np.zeros(len(problem.supply_price), np.int64)
+    least, greatest = _unused_prices(problem)
+    arc_inside = np.zeros(len(problem.arc_node), np.int64)
+    curve_inside = np.zeros(problem.segments + problem.nodes, np.int64)
     parts = list(split(problem))
-    flows = _map(solve_flow, [part.problem for part in parts], threads)
-    for part, flow in zip(parts, flows, strict=True):
-        arc_lots[part.arcs], demand_used[part.demand], supply_used[part.supply] = flow[:3]
-    least, greatest = price_ranges(problem, arc_lots, demand_used, supply_used)
+    for part, solved in zip(
+        parts, _map(lambda part: _solve_part(part, start), parts, threads), strict=True
+    ):
+        arc_lots[part.arcs], demand_used[part.demand], supply_used[part.supply] = solved.canonical
+        least[part.nodes], greatest[part.nodes] = solved.prices
+        arc_inside[part.arcs] = solved.flow.arc_inside
+        curves = np.concatenate([part.segments, problem.segments + part.nodes])
+        curve_inside[curves] = solved.flow.curve_inside
     worth = exact_sum(problem.demand_price, demand_used)
     asked = exact_sum(problem.supply_price, supply_used)
     carried = exact_sum(problem.arc_cost, arc_lots)
@@ -40,7 +49,42 @@ def solve(problem: Problem, threads: int = 1) -> Solution:
         price_least=least,
         price_greatest=greatest,
         welfare=worth - asked - carried,
+        start=Start(
+            node_price=middle(least, greatest),
+            arc_inside=arc_inside,
+            segment_inside=curve_inside[: problem.segments],
+            node_inside=curve_inside[problem.segments :],
+        ),
     )
+
+
+class _Solved(NamedTuple):
+    flow: Flow
+    prices: tuple[Ints, Ints]
+    """Least and greatest."""
+    canonical: tuple[Ints, Ints, Ints]
+    """Lots on arcs, demand used, supply used."""
+
+
+def _solve_part(part: Component, start: Start | None) -> _Solved:
+    own = start and Start(
+        node_price=start.node_price[part.nodes],
+        arc_inside=start.arc_inside[part.arcs],
+        segment_inside=start.segment_inside[part.segments],
+        node_inside=start.node_inside[part.nodes],
+    )
+    flow = solve_flow(part.problem, start=own)
+    prices = price_ranges(part.problem, flow.arc_lots, flow.demand_used, flow.supply_used)
+    return _Solved(flow, prices, canonical_flow(part.problem, middle(*prices)))
+
+
+def _unused_prices(problem: Problem) -> tuple[Ints, Ints]:
+    """Return the least and greatest prices of nodes that no arc joins to a segment."""
+    (offering,) = np.nonzero(np.diff(problem.supply_start))
+    least, greatest = np.full(problem.nodes, NO_PRICE), np.full(problem.nodes, NO_PRICE)
+    least[offering] = 0
+    greatest[offering] = problem.supply_price[problem.supply_start[offering]]
+    return least, greatest
 
 
 def exact_sum(prices: Ints, lots: Ints) -> int:

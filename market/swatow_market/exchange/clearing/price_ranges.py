@@ -33,6 +33,33 @@ def middle(least: Ints, greatest: Ints) -> Ints:
     return np.where(least == NO_PRICE, NO_PRICE, least + (greatest - least) // 2)
 
 
+@njit(cache=True, nogil=True)
+def row_prices(
+    arc_start: Ints, arc_node: Ints, arc_cost: Ints, price: Ints, segments: int
+) -> tuple[Ints, Ints]:
+    """Return for prices (N,) those of nodes and hubs (N + H,), and of segments (S,).
+
+    That of a row is the least of its arcs'; NO_PRICE if none leads to a price.
+    """
+    rows = len(arc_start) - 1
+    at = np.concatenate((price, np.full(rows - segments, NO_PRICE)))
+    paid = np.full(segments, NO_PRICE)
+    for number in range(rows):  # hubs first, upwards
+        row = number + segments if number + segments < rows else number + segments - rows
+        least = _FAR
+        for arc in range(arc_start[row], arc_start[row + 1]):
+            there = at[arc_node[arc]]
+            if there != NO_PRICE and there + arc_cost[arc] < least:
+                least = there + arc_cost[arc]
+        if least == _FAR:
+            continue
+        if row < segments:
+            paid[row] = least
+        else:
+            at[len(price) + row - segments] = least
+    return at, paid
+
+
 def _edges(start: Ints, price: Ints, lots: Ints, used: Ints) -> tuple[Ints, Ints]:
     """Return for each curve the price of its last used lot and of its next one; -1 for none."""
     curves = len(start) - 1

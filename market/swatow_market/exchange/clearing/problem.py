@@ -6,7 +6,7 @@ from nodes and from hubs of lower number, by arcs of its own, and passes on what
 integers are int64: prices and costs in nanos a lot, quantities in lots.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TypeAlias
 
 import numpy as np
@@ -59,8 +59,29 @@ class Problem:
 
 
 @dataclass(frozen=True, slots=True)
+class Start:
+    """What to begin a solve from: prices and a tree, as a Solution has them, of a similar problem.
+
+    Whoever takes it from another problem puts it in the order of the new one. A good start saves
+    time; the solution is the same for any, even a wrong one.
+    """
+
+    node_price: Ints
+    """(N,) NO_PRICE where nothing is known."""
+    arc_inside: Ints
+    """(E,) 1 for arcs of the tree, 0 for others."""
+    segment_inside: Ints
+    """(S,) 1 for segments whose demand curve is in the tree."""
+    node_inside: Ints
+    """(N,) 1 for nodes whose supply curve is in the tree."""
+
+
+@dataclass(frozen=True, slots=True)
 class Solution:
-    """An optimal flow, of all optimal ones one that trades most, and the prices that support it."""
+    """An optimal flow that trades most, and the prices that support it.
+
+    All but `start` depends on the problem alone.
+    """
 
     arc_lots: Ints
     """(E,) Lots on each arc."""
@@ -74,3 +95,5 @@ class Solution:
     """(N,) The greatest; NO_PRICE where there is no least."""
     welfare: int
     """Value of the demand served - cost of the supply used - cost of the arcs, in nanos."""
+    start: Start | None = field(default=None, compare=False)
+    """From which this solution, and ones like it, are found soon."""

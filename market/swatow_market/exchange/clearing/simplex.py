@@ -21,7 +21,7 @@ from typing import NamedTuple
 import numpy as np
 from numba import njit
 
-from swatow_market.exchange.clearing.basis import arc_table, lots_of, plant, refine
+from swatow_market.exchange.clearing.basis import arc_table, lots_of, plant, refine, use_before
 from swatow_market.exchange.clearing.pivots import (
     AT,
     COST,
@@ -30,12 +30,14 @@ from swatow_market.exchange.clearing.pivots import (
     HEAD,
     INSIDE,
     LAST,
+    MANY,
     PRICE,
     TAIL,
     TOP,
     run,
 )
-from swatow_market.exchange.clearing.problem import Ints, Problem
+from swatow_market.exchange.clearing.price_ranges import row_prices
+from swatow_market.exchange.clearing.problem import NO_PRICE, Ints, Problem, Start
 
 LEVELS = (64, 8, 1)
 """Steps of a curve that are one step, level by level."""
@@ -61,15 +63,28 @@ class Flow(NamedTuple):
     """(S + N,) 1 for curves of segments, then of nodes."""
 
 
-def solve_flow(problem: Problem, levels: tuple[int, ...] = LEVELS) -> Flow:
-    """Return an optimal flow."""
+def solve_flow(
+    problem: Problem, levels: tuple[int, ...] = LEVELS, start: Start | None = None
+) -> Flow:
+    """Return an optimal flow, found level by level; from a start, only the last level is solved."""
+    if start is not None:
+        levels = levels[-1:]
     segments, arcs = problem.segments, len(problem.arc_node)
+    vertices = segments + problem.nodes + problem.hubs + 1
     arc = arc_table(problem)
     curve, step = _curves(problem, levels[0])
-    curve[:segments, INSIDE] = curve[:segments, LAST] > curve[:segments, FIRST]
-    vertices = segments + problem.nodes + problem.hubs + 1
-    vertex, price = plant(arc, curve, step, np.zeros(arcs, np.int64), arcs, segments, vertices)
-    listed = _cheapest(problem.arc_start, problem.arc_node, problem.arc_cost, _guess(problem))
+    guess = _guess(problem) if start is None else start.node_price
+    at, paid = row_prices(problem.arc_start, problem.arc_node, problem.arc_cost, guess, segments)
+    if start is None:
+        inside = np.zeros(arcs, np.int64)
+        curve[:segments, INSIDE] = curve[:segments, LAST] > curve[:segments, FIRST]
+    else:
+        inside = start.arc_inside
+        curve[:, INSIDE] = np.concatenate([start.segment_inside, start.node_inside])
+        limit = np.concatenate([-2 * paid - 1, 2 * guess])
+        use_before(curve, step, np.where(np.concatenate([paid, guess]) == NO_PRICE, -MANY, limit))
+    vertex, price = plant(arc, curve, step, inside, arcs, segments, vertices)
+    listed = _cheapest(problem.arc_start, problem.arc_node, problem.arc_cost, at)
     for level in levels:
         if level != levels[0]:
             _, lots, _ = lots_of(arc, vertex, curve, step, arcs, segments)
@@ -78,7 +93,7 @@ def solve_flow(problem: Problem, levels: tuple[int, ...] = LEVELS) -> Flow:
             curve = finer
             refine(arc, vertex, price, curve, step, lots, arcs, segments)
             listed = _near(arc, price, arcs)
-        while len(listed):
+        while True:
             run(arc, vertex, price, curve, step, listed, arcs)
             more = _gaining(arc, price, arcs, vertices)
             if not len(more):
@@ -87,8 +102,8 @@ def solve_flow(problem: Problem, levels: tuple[int, ...] = LEVELS) -> Flow:
     of_arcs, of_curves, inside = lots_of(arc, vertex, curve, step, arcs, segments)
     return Flow(
         of_arcs,
-        _used(problem.demand_start, problem.demand_lots, of_curves[:segments]),
-        _used(problem.supply_start, problem.supply_lots, of_curves[segments:]),
+        first_used(problem.demand_start, problem.demand_lots, of_curves[:segments]),
+        first_used(problem.supply_start, problem.supply_lots, of_curves[segments:]),
         inside,
         curve[:, INSIDE].copy(),
     )
@@ -129,7 +144,7 @@ def _fill(
 
 
 @njit(cache=True, nogil=True)
-def _used(start: Ints, lots: Ints, of_curves: Ints) -> Ints:
+def first_used(start: Ints, lots: Ints, of_curves: Ints) -> Ints:
     """Return the lots of each step that a curve uses, the first steps first."""
     used = np.zeros(len(lots), np.int64)
     for number in range(len(of_curves)):
@@ -142,35 +157,31 @@ def _used(start: Ints, lots: Ints, of_curves: Ints) -> Ints:
 
 
 def _guess(problem: Problem) -> Ints:
-    """Return for each node what it asks in the middle of its curve, for each hub the least way."""
+    """Return for each node what it asks in the middle of its curve; NO_PRICE if it offers none."""
     first, after = problem.supply_start[:-1], problem.supply_start[1:]
-    guess = np.zeros(problem.nodes + problem.hubs, np.int64)
+    guess = np.full(problem.nodes, NO_PRICE)
     (offering,) = np.nonzero(first < after)
     guess[offering] = problem.supply_price[(first[offering] + after[offering]) // 2]
-    for hub in range(problem.hubs):
-        row = slice(*problem.arc_start[problem.segments + hub : problem.segments + hub + 2])
-        ways = guess[problem.arc_node[row]] + problem.arc_cost[row]
-        guess[problem.nodes + hub] = ways.min() if len(ways) else 0
     return guess
 
 
 @njit(cache=True, nogil=True)
-def _cheapest(arc_start: Ints, arc_node: Ints, arc_cost: Ints, guess: Ints) -> Ints:
-    """Return the cheapest arcs of each row."""
+def _cheapest(arc_start: Ints, arc_node: Ints, arc_cost: Ints, at: Ints) -> Ints:
+    """Return the cheapest arcs of each row at these prices of nodes and hubs."""
     listed = np.empty(len(arc_node), np.int64)
     count = 0
     for row in range(len(arc_start) - 1):
         begin = count
         for arc in range(arc_start[row], arc_start[row + 1]):
-            price = guess[arc_node[arc]] + arc_cost[arc]
+            price = at[arc_node[arc]] + arc_cost[arc]
             place = count
             while place > begin and (
-                guess[arc_node[listed[place - 1]]] + arc_cost[listed[place - 1]] > price
+                at[arc_node[listed[place - 1]]] + arc_cost[listed[place - 1]] > price
             ):
                 if place < begin + _CHEAPEST:
                     listed[place] = listed[place - 1]
                 place -= 1
-            if place < begin + _CHEAPEST:
+            if at[arc_node[arc]] != NO_PRICE and place < begin + _CHEAPEST:
                 listed[place] = arc
                 count = min(count + 1, begin + _CHEAPEST)
     return listed[:count].copy()
