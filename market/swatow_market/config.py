@@ -7,7 +7,7 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field, StringConstra
 from swatow_protocol import limits
 from swatow_protocol.messages import DataClass, Retention
 from swatow_protocol.shell.settings import MoneySetting, PriceSetting, Settings
-from swatow_protocol.units import MICROS_PER_SECOND, format_price
+from swatow_protocol.units import MICROS_PER_SECOND, PARTS_PER_MILLION, format_price
 
 ZoneSetting = Annotated[str, StringConstraints(pattern=r"^[a-z]{2}(-[a-z0-9]{1,24}){0,3}$")]
 NameSetting = Annotated[str, StringConstraints(pattern=r"^[a-z0-9][a-z0-9._/:-]{0,95}$")]
@@ -97,6 +97,8 @@ class MarketSettings(Settings):
     they are started again."""
     fee_ppm: Annotated[int, Field(ge=0, le=1_000_000)] = 10_000
     """The market's part of what nodes earn, in millionths."""
+    take_or_pay_min_ppm: Annotated[int, Field(ge=0, le=PARTS_PER_MILLION)] = 0
+    """Least share of an award that a buyer pays for even if it is not used, in millionths."""
     award_life_max_s: Annotated[int, Field(ge=1, le=limits.AWARD_LIFE_US // MICROS_PER_SECOND)] = (
         3_600
     )

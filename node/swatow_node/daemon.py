@@ -24,6 +24,7 @@ from swatow_node.redeemer import Redeemer
 from swatow_node.sealing_keys import SealingKeys
 from swatow_node.session import Session
 from swatow_node.slots import Slots
+from swatow_node.standby import StandbyWatch
 from swatow_protocol.addresses import parse_market
 from swatow_protocol.carriers.grpc.frames import FrameStream
 from swatow_protocol.carriers.grpc.node import add_node
@@ -102,6 +103,7 @@ class Node:
         self._directory = directory
         self._identity = identity
         self._now_us = now_us
+        self._random_bytes = random_bytes
         self._engine_of = engine_of
         self._keys = SealingKeys(now_us, random_bytes)
         self._tokenizers: dict[bytes, bytes] = {}
@@ -170,6 +172,16 @@ class Node:
             now_us=self._now_us,
             is_in_use=awards.is_in_use,
         )
+        standby = StandbyWatch(
+            journal=parts.journal,
+            link=parts.link,
+            awards=awards,
+            identity=self._identity,
+            network=settings.network,
+            now_us=self._now_us,
+            random_bytes=self._random_bytes,
+            on_change=redeemer.wake,
+        )
         self._desk = self._make_desk(parts, server, awards, redeemer)
         add_node(server, self)
         await server.start(settings.listen)
@@ -180,9 +192,8 @@ class Node:
             life_s=settings.offer_life_s,
         )
         try:
-            await unless_stopped(
-                stop, _both(advertiser.run(lambda: on_ready(server.address)), redeemer.run())
-            )
+            advertising = advertiser.run(lambda: on_ready(server.address))
+            await unless_stopped(stop, _together(advertising, redeemer.run(), standby.run()))
         finally:
             await self._drain()
             await server.stop(STOP_S)
@@ -247,8 +258,8 @@ class Node:
             log.warning("tokenizer_differs", engine=digest, market=model.tokenizer_sha256)
 
 
-async def _both(*work: Awaitable[None]) -> None:
-    """Run until one fails; end the other with it."""
+async def _together(*work: Awaitable[None]) -> None:
+    """Run until one fails; end the others with it."""
     tasks = [asyncio.ensure_future(each) for each in work]
     try:
         await asyncio.gather(*tasks)

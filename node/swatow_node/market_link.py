@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Awaitable, Callable
+from typing import TypeVar
 
 import structlog
 
@@ -10,7 +11,9 @@ from swatow_protocol.carriers.grpc.market import MarketClient
 from swatow_protocol.envelope import Signed, verify
 from swatow_protocol.errors import ConfigError, NetworkError, SwatowError
 from swatow_protocol.messages import MarketTerms, Model
-from swatow_protocol.messages.answers import Verdict
+from swatow_protocol.messages.answers import QueryAnswer, Verdict
+
+T = TypeVar("T")
 
 RETRY_S_MIN, RETRY_S_MAX = 0.5, 30.0
 """Pause before the market is tried again; doubles from the one to the other."""
@@ -73,11 +76,15 @@ class MarketLink:
         """Send a redemption. Errors as in `MarketClient`."""
         return await self._call(lambda client: client.redeem(envelope))
 
+    async def ask(self, envelope: bytes) -> QueryAnswer:
+        """Send a query. Errors as in `MarketClient`."""
+        return await self._call(lambda client: client.ask(envelope))
+
     async def close(self) -> None:
         """Close the connection."""
         await self._drop()
 
-    async def _call(self, call: Callable[[MarketClient], Awaitable[Verdict]]) -> Verdict:
+    async def _call(self, call: Callable[[MarketClient], Awaitable[T]]) -> T:
         client = await self._connected()
         try:
             return await call(client)

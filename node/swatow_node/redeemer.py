@@ -1,5 +1,8 @@
 """Redeeming: the node's vouchers to the market, until each award is settled for good.
 
+An award with a take-or-pay share that was not drawn in full is settled when its time is over, not
+when its buyer releases it: only then is the share due, and the node claims it.
+
 Driven by the journal, not by events: what a crash interrupted is found there at the next start,
 and what the market did not answer is sent again.
 """
@@ -12,11 +15,12 @@ import structlog
 
 from swatow_node.journal import AwardRecord, Journal
 from swatow_node.market_link import RETRY_S_MAX, RETRY_S_MIN, MarketLink
-from swatow_protocol.envelope import sign
+from swatow_protocol.envelope import sign, verify
 from swatow_protocol.errors import SwatowError
 from swatow_protocol.identity import Identity
-from swatow_protocol.messages import Redemption
+from swatow_protocol.messages import Award, Redemption
 from swatow_protocol.messages.answers import AdmissionReason, Decision
+from swatow_protocol.metering import share_tokens
 from swatow_protocol.units import MICROS_PER_SECOND
 
 log = structlog.get_logger("swatow.redeemer")
@@ -24,6 +28,8 @@ log = structlog.get_logger("swatow.redeemer")
 REJECTED_AGAIN_US = 30 * MICROS_PER_SECOND
 """A claim that the market rejects is sent again after this pause, until its time is over: the
 fault may lie in a clock or a setting that somebody mends."""
+EARLY_AGAIN_US = MICROS_PER_SECOND
+"""The same where a take-or-pay share is not due yet: the market's clock is a little behind."""
 
 _SETTLED = {AdmissionReason.AWARD_CLOSED, AdmissionReason.UNKNOWN_AWARD}
 
@@ -84,11 +90,13 @@ class Redeemer:
         """
         ends: list[int] = []
         for record in await self._journal.unsettled():
-            over = record.released or record.expires_us <= self._now_us()
+            share_left = self._share(record) > record.claim
+            ended = record.expires_us <= self._now_us()
+            over = ended or (record.released and not share_left)  # a share is due at the end
             in_use = self._is_in_use(record.id)
             if over and not in_use:
-                if not await self._redeem(record, final=True):
-                    ends.append(self._now_us() + REJECTED_AGAIN_US)
+                again_us = await self._redeem(record, final=True, stood_ready=share_left)
+                ends += [] if again_us is None else [again_us]
             elif everything and record.claim > record.redeemed:
                 await self._redeem(record, final=False)
             if not over:
@@ -97,8 +105,15 @@ class Redeemer:
                 ends.append(self._now_us() + MICROS_PER_SECOND)
         return min(ends, default=None)
 
-    async def _redeem(self, record: AwardRecord, *, final: bool) -> bool:
-        """Send a claim; return whether it was taken, or never will be."""
+    def _share(self, record: AwardRecord) -> int:
+        """Return the standard tokens of an award that are paid for even if they are not used."""
+        award = verify(record.envelope, Award, network=self._network, now_us=None).message
+        return share_tokens(award)
+
+    async def _redeem(
+        self, record: AwardRecord, *, final: bool, stood_ready: bool = False
+    ) -> int | None:
+        """Send a claim; return when to send it again, None if it was taken, or never will be."""
         claim = Redemption(
             network=self._network,
             sender=self._identity.key,
@@ -107,6 +122,7 @@ class Redeemer:
             voucher=record.voucher,
             standard_tokens=record.claim,
             final=final,
+            stood_ready=stood_ready,
         )
         verdict = await self._link.redeem(sign(claim, self._identity).envelope)
         if verdict.decision is Decision.REJECT and verdict.reason not in _SETTLED:
@@ -119,7 +135,10 @@ class Redeemer:
         redeemed = record.claim if taken else record.redeemed
         await self._journal.keep_redeemed(record.id, redeemed, settled=settled)
         log.info("redeemed", award=record.id, standard_tokens=redeemed, settled=settled)
-        return taken or settled
+        if taken or settled:
+            return None
+        early = verdict.reason is AdmissionReason.SHARE_NOT_DUE
+        return self._now_us() + (EARLY_AGAIN_US if early else REJECTED_AGAIN_US)
 
     async def _sleep_until(self, next_us: int | None) -> None:
         left_s = None if next_us is None else (next_us - self._now_us()) / MICROS_PER_SECOND

@@ -10,8 +10,14 @@ the window goes out alone, when nothing else is unpaid.
 """
 
 from swatow_protocol.errors import FrameRefused
-from swatow_protocol.messages import Model, PaymentTerms, Usage
-from swatow_protocol.units import STANDARD_TOKENS_PER_LOT, THOUSANDTHS, div_ceil, div_floor
+from swatow_protocol.messages import Award, Model, PaymentTerms, Usage
+from swatow_protocol.units import (
+    PARTS_PER_MILLION,
+    STANDARD_TOKENS_PER_LOT,
+    THOUSANDTHS,
+    div_ceil,
+    div_floor,
+)
 
 NO_USAGE = Usage()
 
@@ -43,6 +49,20 @@ def check_usage(usage: Usage) -> None:
 def standard_tokens(usage: Usage, model: Model) -> int:
     """Return the standard tokens of these counts, rounded up to a whole one."""
     return div_ceil(standard_thousandths(usage, model), THOUSANDTHS)
+
+
+def share_tokens(award: Award, contested_us: int | None = None) -> int:
+    """Return the standard tokens that are paid for even if they are not used, rounded up.
+
+    An award that its buyer contests at `contested_us` owes its share for the part of its life that
+    had passed by then.
+    """
+    share = award.take_or_pay_ppm * award.lots * STANDARD_TOKENS_PER_LOT
+    if contested_us is None:
+        return div_ceil(share, PARTS_PER_MILLION)
+    life_us = award.expires_us - award.from_us
+    passed_us = max(0, min(contested_us - award.from_us, life_us))
+    return div_ceil(share * passed_us, PARTS_PER_MILLION * life_us)
 
 
 def add_usage(left: Usage, right: Usage) -> Usage:

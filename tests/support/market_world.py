@@ -250,11 +250,16 @@ class World:
             "voucher": self.voucher(award, tokens) if "voucher" not in changes else None,
             "standard_tokens": tokens,
             "final": False,
+            "stood_ready": False,
         }
         return sign(samples.redemption(**{**fields, **changes}), node)
 
     async def redeem(self, award: Signed[Award], tokens: int, /, **changes: Any) -> Verdict:
         return await self.market.redeem(self.redemption(award, tokens, **changes).envelope)
+
+    async def contest(self, award: Signed[Award], *, buyer: Identity = BUYER) -> Verdict:
+        message = samples.contest(sender=buyer.key, issued_us=self.clock(), award=award.id)
+        return await self.market.contest(sign(message, buyer).envelope)
 
     async def ask(self, subject: Subject, *ids: bytes, who: Identity = BUYER) -> QueryAnswer:
         query = Query(

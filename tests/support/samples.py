@@ -7,6 +7,7 @@ from swatow_protocol.identity import Identity
 from swatow_protocol.messages import (
     Attributes,
     Award,
+    Contest,
     Corridor,
     DataClass,
     Endpoint,
@@ -356,8 +357,14 @@ def redemption(**changes: Any) -> Redemption:
         "voucher": b"envelope of a voucher",
         "standard_tokens": 72,
         "final": True,
+        "stood_ready": False,
     }
     return Redemption(**{**fields, **changes})
+
+
+def contest(**changes: Any) -> Contest:
+    """Return a buyer's letting go of an award."""
+    return Contest(**{**head(BUYER), "award": digest("award"), **changes})
 
 
 def endpoint(**changes: Any) -> Endpoint:
@@ -406,5 +413,6 @@ def one_of_each() -> list[tuple[Message, Identity]]:
         (voucher(), BUYER),
         (receipt(), NODE),
         (redemption(), NODE),
+        (contest(), BUYER),
         (query(), BUYER),
     ]

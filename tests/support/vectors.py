@@ -67,6 +67,7 @@ DESCRIPTIONS = {
     "voucher": "A voucher for 72 standard tokens.",
     "receipt": "The receipt of a job of 72 standard tokens, with its energy measured.",
     "redemption": "The last claim of a node on an award.",
+    "contest": "A buyer lets go of an award.",
     "query": "A buyer's query for two of its orders.",
     "frame": "A frame of job 7 whose body is a Credit.",
     "open_body": "Body of an OPEN frame: three signed envelopes.",

@@ -92,6 +92,10 @@ def judge_terms(terms: OrderTerms, sender: bytes, rules: Rules, now_us: int) -> 
             return rejected(AdmissionReason.UNKNOWN_MODEL, limit.model.hex())
     if terms.payment.credit_window < terms.payment.voucher_interval:
         return rejected(AdmissionReason.BAD_PAYMENT_TERMS)
+    if terms.take_or_pay_ppm < rules.terms.take_or_pay_min_ppm:
+        least = rules.terms.take_or_pay_min_ppm
+        detail = f"take_or_pay_ppm {terms.take_or_pay_ppm}, this market's minimum is {least}"
+        return rejected(AdmissionReason.SHARE_TOO_LOW, detail)
     unsupported = _unsupported(terms, sender)
     if unsupported:
         return rejected(AdmissionReason.NOT_SUPPORTED, unsupported)
@@ -107,7 +111,6 @@ def entries_of(signed: Signed[Order]) -> list[BookOrder]:
 def _unsupported(terms: OrderTerms, sender: bytes) -> str:
     asked = {
         "immediate": terms.immediate,
-        "take_or_pay_ppm": terms.take_or_pay_ppm != 0,
         "package": terms.package is not None,
         "payer": terms.payer not in (None, sender),
     }

@@ -8,7 +8,12 @@ left over.
 from dataclasses import dataclass
 
 from swatow_protocol.messages import Award
-from swatow_protocol.units import PARTS_PER_MILLION, STANDARD_TOKENS_PER_LOT, cost_nanos, div_floor
+from swatow_protocol.units import (
+    PARTS_PER_MILLION,
+    STANDARD_TOKENS_PER_LOT,
+    cost_nanos,
+    div_floor,
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,6 +40,9 @@ def award_hold(award: Award) -> int:
 
 def settle(award: Award, standard_tokens: int, paid: Split) -> Split:
     """Return what to pay now that `standard_tokens` are redeemed in all and `paid` was paid.
+
+    Tokens of a take-or-pay share count like those that were used: whoever kept node and path free
+    for them is paid for them, and nobody earns more by serving fewer.
 
     Carriage and fee are rounded down over the whole award, and never take more than what is paid
     now; the rest is the node's.

@@ -158,9 +158,13 @@ awards = Table(
     Column("voucher", LargeBinary),  # envelope of the highest voucher redeemed
     Column("closed", Boolean, nullable=False),
     Column("from_us", BigInteger, nullable=False, server_default=text("0")),  # 0 has long begun
+    Column("take_or_pay_ppm", BigInteger, nullable=False, server_default=text("0")),
+    Column("contested_us", BigInteger),  # when the buyer let go of it, saying that it was no use
     CheckConstraint(
         "standard_tokens >= 0 AND standard_tokens <= lots * 1000", name="standard_tokens"
     ),
 )
 Index(None, awards.c.closed)
 Index(None, awards.c.order_id)
+_HAS_SHARE = awards.c.take_or_pay_ppm > 0  # few do: those that do not cost their nodes nothing
+Index(None, awards.c.node, sqlite_where=_HAS_SHARE, postgresql_where=_HAS_SHARE)

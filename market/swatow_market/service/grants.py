@@ -55,6 +55,8 @@ class Grant:
             "standard_tokens": 0,
             "voucher": None,
             "closed": False,
+            "take_or_pay_ppm": award.take_or_pay_ppm,
+            "contested_us": None,
         }
 
 

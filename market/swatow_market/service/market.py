@@ -72,6 +72,10 @@ class Market:
         """Take a Redemption."""
         return await self.state.database.finish(self._settlement.redeem(envelope))
 
+    async def contest(self, envelope: bytes) -> Verdict:
+        """Take a Contest."""
+        return await self.state.database.finish(self._settlement.contest(envelope))
+
     async def ask(self, envelope: bytes) -> QueryAnswer:
         """Answer a Query."""
         return await self.state.database.finish(answer(self.state, envelope))
@@ -174,7 +178,7 @@ def _terms(settings: MarketSettings, identity: Identity, now_us: int) -> Signed[
         period_us=settings.period_s * MICROS_PER_SECOND,
         award_life_max_us=settings.award_life_max_s * MICROS_PER_SECOND,
         dispute_us=settings.dispute_s * MICROS_PER_SECOND,
-        take_or_pay_min_ppm=0,
+        take_or_pay_min_ppm=settings.take_or_pay_min_ppm,
         orders_open_max=settings.orders_open_max,
         deposit_min=settings.deposit_min,
     )

@@ -12,11 +12,14 @@ from swatow_protocol.envelope import verify
 from swatow_protocol.errors import MessageRefused, Refusal
 from swatow_protocol.messages import Query, Subject
 from swatow_protocol.messages.answers import (
+    STANDBY_MAX,
     AccountStatement,
     AwardStatement,
     OrderEvent,
     QueryAnswer,
+    Standby,
 )
+from swatow_protocol.units import cost_nanos
 
 
 async def answer(state: MarketState, envelope: bytes) -> QueryAnswer:
@@ -31,15 +34,20 @@ async def answer(state: MarketState, envelope: bytes) -> QueryAnswer:
     statements: tuple[AccountStatement, ...] = ()
     orders: tuple[OrderEvent, ...] = ()
     awards: tuple[AwardStatement, ...] = ()
+    standby: tuple[Standby, ...] = ()
     async with state.database.reading() as connection:
         if query.subject is Subject.ACCOUNT:
             statements = await _accounts(connection, query.sender)
         elif query.subject is Subject.ORDERS:
             orders = await _orders(connection, query)
+        elif query.subject is Subject.AWARDS:
+            awards = await _awards(connection, state, query)
         else:
-            awards = await _awards(connection, query)
+            standby = await _standby(connection, query)
         number = await store.last_round(connection, state.shard)
-    return QueryAnswer(accounts=statements, orders=orders, awards=awards, round=number)
+    return QueryAnswer(
+        accounts=statements, orders=orders, awards=awards, standby=standby, round=number
+    )
 
 
 def statement(account: dict[str, Any]) -> AccountStatement:
@@ -66,13 +74,16 @@ async def _orders(connection: AsyncConnection, query: Query) -> tuple[OrderEvent
     return tuple(await order_events(connection, own, None))
 
 
-async def _awards(connection: AsyncConnection, query: Query) -> tuple[AwardStatement, ...]:
+async def _awards(
+    connection: AsyncConnection, state: MarketState, query: Query
+) -> tuple[AwardStatement, ...]:
     found = []
     for award in query.ids:
         row = await store.read_award(connection, award)
         if row is None or query.sender not in (row["buyer"], row["node"]):
             continue
         hold = await accounts.read_hold(connection, award)
+        used = cost_nanos(row["standard_tokens"], state.award_of(row).price)
         found.append(
             AwardStatement(
                 award=award,
@@ -85,6 +96,16 @@ async def _awards(connection: AsyncConnection, query: Query) -> tuple[AwardState
                 from_us=row["from_us"],
                 expires_us=row["expires_us"],
                 settle_by_us=row["settle_by_us"],
+                paid_unused=hold.paid - used,
+                contested_us=row["contested_us"],
             )
         )
     return tuple(found)
+
+
+async def _standby(connection: AsyncConnection, query: Query) -> tuple[Standby, ...]:
+    after = query.ids[-1] if query.ids else b""
+    rows = await store.standby_awards(connection, query.sender, after, STANDBY_MAX)
+    return tuple(
+        Standby(award=row["envelope"], contested=row["contested_us"] is not None) for row in rows
+    )

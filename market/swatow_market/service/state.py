@@ -4,6 +4,7 @@ import asyncio
 from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
+from typing import Any
 
 from sqlalchemy.ext.asyncio import AsyncConnection
 
@@ -14,10 +15,10 @@ from swatow_market.ledger.database import Database
 from swatow_market.service import store
 from swatow_market.service.feed import Feed
 from swatow_protocol import messages
-from swatow_protocol.envelope import Signed
+from swatow_protocol.envelope import Signed, verify
 from swatow_protocol.errors import ConfigError
 from swatow_protocol.identity import Identity
-from swatow_protocol.messages import MarketTerms, Model
+from swatow_protocol.messages import Award, MarketTerms, Model
 
 
 class NotLeading(ConfigError):
@@ -69,6 +70,12 @@ class MarketState:
     def not_leading(self) -> NotLeading:
         """Return the error of a leader that leads no more."""
         return NotLeading(f"shard {self.shard}: another process leads it by now")
+
+    def award_of(self, row: Mapping[str, Any]) -> Award:
+        """Return the award of a row, which this market has signed."""
+        key = self.identity.key
+        signed = verify(row["envelope"], Award, network=self.network, now_us=None, sender=key)
+        return signed.message
 
     @property
     def currency(self) -> str:

@@ -193,6 +193,26 @@ async def redeem_award(
     await connection.execute(update(awards).where(awards.c.id == award).values(values))
 
 
+async def contest_award(connection: AsyncConnection, award: bytes, now_us: int) -> None:
+    """Write when the buyer contested an award."""
+    values = {"contested_us": now_us}
+    await connection.execute(update(awards).where(awards.c.id == award).values(values))
+
+
+async def standby_awards(
+    connection: AsyncConnection, node: bytes, after: bytes, most: int
+) -> list[dict[str, Any]]:
+    """Return open awards of a node with a take-or-pay share and a larger id than `after`, by id."""
+    query = (
+        select(awards)
+        .where(awards.c.node == node, awards.c.take_or_pay_ppm > 0)
+        .where(~awards.c.closed, awards.c.id > after)
+        .order_by(awards.c.id)
+        .limit(most)
+    )
+    return [dict(row) for row in (await connection.execute(query)).mappings()]
+
+
 async def close_awards(connection: AsyncConnection, ids: list[bytes]) -> None:
     """Mark awards as settled for good."""
     if ids:
@@ -207,7 +227,7 @@ async def lots_out(connection: AsyncConnection, now_us: int) -> dict[tuple[bytes
     """
     query = (
         select(awards.c.node, awards.c.model, func.sum(_LOTS_LEFT))
-        .where(~awards.c.closed, awards.c.from_us <= now_us, awards.c.expires_us > now_us)
+        .where(_USABLE, awards.c.from_us <= now_us, awards.c.expires_us > now_us)
         .group_by(awards.c.node, awards.c.model)
     )
     return {(node, model): int(lots) for node, model, lots in await connection.execute(query)}
@@ -227,7 +247,7 @@ async def lots_promised(
     """Return (node, model, start) -> lots of open awards whose time begins then, after now."""
     query = (
         select(awards.c.node, awards.c.model, awards.c.from_us, func.sum(_LOTS_LEFT))
-        .where(~awards.c.closed, awards.c.from_us > now_us)
+        .where(_USABLE, awards.c.from_us > now_us)
         .group_by(awards.c.node, awards.c.model, awards.c.from_us)
     )
     rows = await connection.execute(query)
@@ -235,3 +255,4 @@ async def lots_promised(
 
 
 _LOTS_LEFT = awards.c.lots - awards.c.standard_tokens // STANDARD_TOKENS_PER_LOT
+_USABLE = ~awards.c.closed & awards.c.contested_us.is_(None)

@@ -41,7 +41,14 @@ from swatow_protocol.messages.order import (
     OrderCancel,
     OrderTerms,
 )
-from swatow_protocol.messages.payment import Countersigned, Receipt, Redemption, Usage, Voucher
+from swatow_protocol.messages.payment import (
+    Contest,
+    Countersigned,
+    Receipt,
+    Redemption,
+    Usage,
+    Voucher,
+)
 from swatow_protocol.messages.service import Endpoint, Query, Subject
 
 SIGNED_KINDS: tuple[type[Message], ...] = (
@@ -59,6 +66,7 @@ SIGNED_KINDS: tuple[type[Message], ...] = (
     Voucher,
     Receipt,
     Redemption,
+    Contest,
     Query,
 )
 """Every kind that travels as a signed envelope."""
@@ -72,6 +80,7 @@ __all__ = [
     "Body",
     "Chunk",
     "Close",
+    "Contest",
     "Corridor",
     "Countersigned",
     "Credit",

@@ -29,6 +29,7 @@ from swatow_protocol.messages.fields import (
 MODELS_LISTED_MAX = 512
 OFFERS_LISTED_MAX = 4_096
 AWARDS_PER_ORDER_MAX = 1_024
+STANDBY_MAX = 256
 
 
 class Decision(enum.StrEnum):
@@ -41,7 +42,8 @@ class Decision(enum.StrEnum):
 
 
 class AdmissionReason(enum.StrEnum):
-    """Why an offer, an order or a redemption was not accepted, in the order of the checks."""
+    """Why an offer, an order, a redemption or a contest was not accepted, in the order of the
+    checks."""
 
     REFUSED_MESSAGE = "refused_message"
     """The envelope failed a check; the detail names it."""
@@ -66,6 +68,8 @@ class AdmissionReason(enum.StrEnum):
     the offer was issued and among the next ones; the detail names the first that is not."""
     BAD_PAYMENT_TERMS = "bad_payment_terms"
     """The credit window is smaller than the voucher interval."""
+    SHARE_TOO_LOW = "share_too_low"
+    """The order's take-or-pay share is below the market's minimum; the detail gives both."""
     BAD_COLUMNS = "bad_columns"
     """A column of the batch has the wrong length or a value outside its limits."""
     NOT_SUPPORTED = "not_supported"
@@ -86,6 +90,11 @@ class AdmissionReason(enum.StrEnum):
     """The voucher is not the buyer's, or not for this award; the detail says which."""
     CLAIM_TOO_HIGH = "claim_too_high"
     """More is claimed than the voucher promises or the award holds."""
+    SHARE_NOT_DUE = "share_not_due"
+    """The take-or-pay share is claimed in a claim that is not final, or while the award may still
+    be drawn upon."""
+    NOTHING_TO_CONTEST = "nothing_to_contest"
+    """The award has no take-or-pay share, or can be drawn upon no more."""
 
 
 class LimitName(enum.StrEnum):
@@ -232,6 +241,19 @@ class AwardStatement(Body, frozen=True, kw_only=True):
     """Until when it may be drawn upon."""
     settle_by_us: TimeUs
     """Until when vouchers are redeemed."""
+    paid_unused: Nanos
+    """Part of `paid` that is for standard tokens that were not used, under take-or-pay."""
+    contested_us: TimeUs | None
+    """When the buyer contested the take-or-pay share; None if it did not."""
+
+
+class Standby(Body, frozen=True, kw_only=True):
+    """An award for which a node must stand ready, and is paid a share of even if it is not used."""
+
+    award: Embedded
+    """Envelope of the award, signed by the market."""
+    contested: bool
+    """The buyer has let go of it: no more jobs are opened on it."""
 
 
 class QueryAnswer(Body, frozen=True, kw_only=True):
@@ -243,5 +265,8 @@ class QueryAnswer(Body, frozen=True, kw_only=True):
     """Those of the named orders that are the sender's."""
     awards: Annotated[tuple[AwardStatement, ...], Meta(max_length=limits.QUERY_IDS_MAX)]
     """Those of the named awards that the sender bought or serves."""
+    standby: Annotated[tuple[Standby, ...], Meta(max_length=STANDBY_MAX)] = ()
+    """Open awards with a take-or-pay share that the sender serves; ask again after the last of
+    them until there are none."""
     round: Serial
     """The last round that was cleared."""

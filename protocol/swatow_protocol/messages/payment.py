@@ -1,10 +1,11 @@
-"""Voucher, receipt and redemption: what is owed, what was done, and what is claimed.
+"""Voucher, receipt, redemption and contest: what is owed, what was done, and what is claimed.
 
 A node is paid on what the buyer signed. The voucher is a promise, cumulative over the award, so
-that the highest one is the only one that counts. The receipt is evidence.
+that the highest one is the only one that counts. The receipt is evidence. What the buyer signed
+also has the order's take-or-pay share: that much the node may claim unused, if it stood ready.
 """
 
-from typing import Annotated, Literal
+from typing import Annotated, ClassVar, Literal
 
 from msgspec import Meta
 
@@ -113,6 +114,23 @@ class Redemption(Message, frozen=True, kw_only=True):
     """What is claimed: at most what the voucher promises, less where the node counted less."""
     final: bool
     """No more will be claimed: release the rest of the hold."""
+    stood_ready: bool
+    """The node would have served the award for as long as it could be drawn upon, and claims the
+    take-or-pay share. Only in a final claim, and not before the award expires."""
+
+
+class Contest(Message, frozen=True, kw_only=True):
+    """ "This node does not serve me: I let go of its award." Sent by the buyer to the market.
+
+    The award is drawn upon no more, and its take-or-pay share is owed only for the part of its
+    life that has passed. What vouchers promise stays owed.
+    """
+
+    AGE_MAX_US: ClassVar[int | None] = limits.MESSAGE_AGE_US
+
+    kind: Literal["contest"] = "contest"
+    award: Id
+    """Which award."""
 
 
 class Countersigned(Body, frozen=True, kw_only=True):

@@ -38,6 +38,9 @@ class Subject(enum.StrEnum):
     """State and awards of the sender's own orders, by id."""
     AWARDS = "awards"
     """Settlement of awards that the sender bought or serves, by id."""
+    STANDBY = "standby"
+    """Open awards with a take-or-pay share that the sender must serve: those after the one id
+    given, in the order of their ids; from the first where none is given."""
 
 
 class Query(Message, frozen=True, kw_only=True):
@@ -51,6 +54,6 @@ class Query(Message, frozen=True, kw_only=True):
     subject: Subject
     """What is asked for."""
     ids: Annotated[tuple[Id, ...], Meta(max_length=limits.QUERY_IDS_MAX)]
-    """About which orders or awards."""
+    """About which orders or awards; after which award."""
     nonce: Nonce
     """Makes two otherwise equal queries distinct."""

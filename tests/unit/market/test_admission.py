@@ -279,7 +279,6 @@ class TestOrders:
         ("feature", "value"),
         [
             ("immediate", True),
-            ("take_or_pay_ppm", 1),
             ("package", digest("package")),
             ("payer", STRANGER.key),
         ],
@@ -290,8 +289,23 @@ class TestOrders:
         assert (verdict.reason, verdict.detail) == (AdmissionReason.NOT_SUPPORTED, feature)
 
     def test_all_that_the_market_cannot_do_is_named_at_once(self) -> None:
-        verdict = judged({"immediate": True, "take_or_pay_ppm": 5, "package": digest("package")})
-        assert verdict.detail == "immediate, take_or_pay_ppm, package"
+        verdict = judged({"immediate": True, "package": digest("package")})
+        assert verdict.detail == "immediate, package"
+
+    def test_a_take_or_pay_share_is_no_lower_than_the_market_asks_for(self) -> None:
+        terms = samples.market_terms(take_or_pay_min_ppm=100_000)
+        rules = Rules(terms, RULES.models)
+        low = samples.terms(models=(ModelLimit(model=MODEL, price=1),), take_or_pay_ppm=99_999)
+        verdict = judge_terms(low, BUYER.key, rules, NOW_US)
+        assert verdict.reason is AdmissionReason.SHARE_TOO_LOW
+        assert verdict.detail == "take_or_pay_ppm 99999, this market's minimum is 100000"
+        for share in (100_000, 100_001, 1_000_000):
+            terms_above = msgspec.structs.replace(low, take_or_pay_ppm=share)
+            assert judge_terms(terms_above, BUYER.key, rules, NOW_US) == ACCEPTED
+
+    def test_a_market_without_a_minimum_takes_any_share(self) -> None:
+        for share in (0, 1, 1_000_000):
+            assert judged({"take_or_pay_ppm": share}) == ACCEPTED
 
     def test_a_buyer_may_name_itself_as_payer(self) -> None:
         assert judged({"payer": BUYER.key}) == ACCEPTED

@@ -6,10 +6,12 @@ from fractions import Fraction
 import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
+from msgspec import structs
 
 from swatow_market.ledger.rules import NOTHING, Split, award_hold, settle
 from swatow_protocol import limits
 from swatow_protocol.messages import Award
+from swatow_protocol.metering import share_tokens
 from tests.support import samples
 
 PRICES = st.one_of(st.integers(0, 20), st.integers(0, 200_000), st.integers(0, limits.PRICE_MAX))
@@ -150,3 +152,55 @@ def test_every_way_of_taking_three_steps_adds_up() -> None:
         for steps in itertools.combinations_with_replacement(counts, 3)
     }
     assert totals == {7}
+
+
+@st.composite
+def share_awards(draw: st.DrawFn) -> Award:
+    """Draw an award with a take-or-pay share of any size."""
+    award = draw(awards())
+    ppm = draw(st.integers(0, 1_000_000) | st.sampled_from((0, 1, 200_000, 999_999, 1_000_000)))
+    return structs.replace(award, take_or_pay_ppm=ppm)
+
+
+@given(share_awards())
+def test_a_share_is_that_part_of_the_lots_rounded_up(award: Award) -> None:
+    exact = Fraction(award.take_or_pay_ppm * award.lots * 1_000, 1_000_000)
+    assert 0 <= share_tokens(award) - exact < 1
+    assert share_tokens(award) <= award.lots * 1_000
+
+
+@given(share_awards(), st.data())
+def test_a_share_is_paid_like_its_use_and_never_beyond_the_hold(
+    award: Award, data: st.DataObject
+) -> None:
+    """Whatever was redeemed before, in however many steps, counts towards it."""
+    counts = sorted(data.draw(st.lists(st.integers(0, award.lots * 1_000), max_size=5)))
+    share = share_tokens(award)
+    drawn = counts[-1] if counts else 0
+    paid, _ = stepwise(award, [*counts, max(drawn, share)])
+    assert paid.total == settle(award, max(drawn, share), NOTHING).total
+    assert paid.total <= award_hold(award)
+    if drawn >= share:
+        assert paid == stepwise(award, counts)[0], "it was used: nothing is added"
+
+
+@given(share_awards(), st.lists(st.integers(-5, 605), min_size=2, max_size=5))
+def test_a_contested_share_grows_with_the_time_that_passed(
+    award: Award, seconds: list[int]
+) -> None:
+    times = [award.from_us + each * samples.SECOND for each in sorted(seconds)]
+    shares = [share_tokens(award, time_us) for time_us in times]
+    assert shares == sorted(shares)
+    assert share_tokens(award, award.from_us) == 0
+    assert share_tokens(award, award.expires_us) == share_tokens(award)
+    assert max(shares) <= share_tokens(award), "not even after its end"
+
+
+@pytest.mark.parametrize(
+    ("seconds", "tokens"), [(0, 0), (1, 2), (300, 500), (599, 999), (600, 1_000), (700, 1_000)]
+)
+def test_the_sample_share_to_the_token(seconds: int, tokens: int) -> None:
+    """A fifth of 5 lots over 600 s."""
+    award = samples.award(take_or_pay_ppm=200_000)
+    assert share_tokens(award) == 1_000
+    assert share_tokens(award, award.from_us + seconds * samples.SECOND) == tokens

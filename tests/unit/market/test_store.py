@@ -38,6 +38,8 @@ def award_row(name: str, **changes: Any) -> dict[str, Any]:
         "standard_tokens": 0,
         "voucher": None,
         "closed": False,
+        "take_or_pay_ppm": 0,
+        "contested_us": None,
         **changes,
     }
 
@@ -192,6 +194,7 @@ class TestAwards:
             award_row("used up", lots=5, standard_tokens=5_000),
             award_row("closed", lots=5, closed=True),
             award_row("past", lots=5, expires_us=NOW_US),
+            award_row("contested", lots=5, contested_us=NOW_US - 1),
             award_row("other model", lots=3, model=OTHER),
             award_row("other node", lots=2, node=STRANGER.key),
         ]
@@ -262,6 +265,27 @@ class TestAwards:
         with pytest.raises(IntegrityError, match="standard_tokens"):
             async with stored.writing() as connection:
                 await store.redeem_award(connection, digest("award"), 5_001, None)
+
+    async def test_nodes_stand_by_for_open_awards_with_a_share_by_id(
+        self, stored: Database
+    ) -> None:
+        share: dict[str, Any] = {"take_or_pay_ppm": 1}
+        rows = [
+            *(award_row(name, **share) for name in "abcde"),
+            award_row("contested", **share, contested_us=NOW_US),
+            award_row("no share"),
+            award_row("closed", **share, closed=True),
+            award_row("other node", **share, node=STRANGER.key),
+        ]
+        expected = sorted(map(digest, [*"abcde", "contested"]))
+        async with stored.writing() as connection:
+            await store.add_awards(connection, list(rows))
+            found, after = list[bytes](), b""
+            while page := await store.standby_awards(connection, NODE.key, after, 4):
+                assert len(page) <= 4
+                found += [row["id"] for row in page]
+                after = found[-1]
+        assert found == expected
 
     async def test_awards_of_an_order_are_found_by_id(self, stored: Database) -> None:
         names = sorted(("a", "b", "c"), key=digest)

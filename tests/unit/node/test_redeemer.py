@@ -13,13 +13,14 @@ import pytest
 
 from swatow_node.journal import AwardRecord, Journal
 from swatow_node.market_link import MarketLink
-from swatow_node.redeemer import REJECTED_AGAIN_US, Redeemer
-from swatow_protocol.envelope import verify
+from swatow_node.redeemer import EARLY_AGAIN_US, REJECTED_AGAIN_US, Redeemer
+from swatow_protocol.envelope import sign, verify
 from swatow_protocol.errors import OutcomeUnknown, SwatowError, Unreachable
 from swatow_protocol.messages import Redemption
 from swatow_protocol.messages.answers import AdmissionReason, Decision, Verdict
 from swatow_protocol.units import MICROS_PER_SECOND
-from tests.support.samples import NETWORK, NODE, NOW_US, SECOND, digest
+from tests.support import samples
+from tests.support.samples import MARKET, NETWORK, NODE, NOW_US, SECOND, digest
 
 A, B = digest("award a"), digest("award b")
 ACCEPTED = Verdict(decision=Decision.ACCEPT, reason=None, detail="")
@@ -72,9 +73,13 @@ class Books:
             is_in_use=lambda award: award in self.in_use,
         )
 
-    async def award(self, award: bytes, tokens: int = 0, expires_us: int = LATER_US) -> None:
-        """Put an award with a voucher for so much into the journal."""
-        await self.journal.keep_award(award, b"award", expires_us, expires_us + SECOND)
+    async def award(
+        self, award: bytes, tokens: int = 0, expires_us: int = LATER_US, share_ppm: int = 0
+    ) -> None:
+        """Put an award of 5 lots with a voucher for so much into the journal."""
+        message = samples.award(expires_us=expires_us, take_or_pay_ppm=share_ppm)
+        envelope = sign(message, MARKET).envelope
+        await self.journal.keep_award(award, envelope, expires_us, expires_us + SECOND)
         if tokens:
             await self.journal.keep_voucher(award, b"voucher %d" % tokens, tokens)
 
@@ -260,3 +265,55 @@ async def test_it_settles_an_award_when_its_time_is_over(books: Books) -> None:
     finally:
         running.cancel()
         await asyncio.gather(running, return_exceptions=True)
+
+
+FIFTH = 200_000
+"""Of 5 lots: 1,000 standard tokens are paid for in any case."""
+
+
+@pytest.mark.parametrize(
+    ("tokens", "share_ppm", "stood_ready"),
+    [(0, FIFTH, True), (999, FIFTH, True), (1_000, FIFTH, False), (70, 0, False)],
+)
+async def test_a_share_that_was_not_drawn_is_claimed_at_the_end(
+    books: Books, tokens: int, share_ppm: int, stood_ready: bool
+) -> None:
+    await books.award(A, tokens, share_ppm=share_ppm)
+    assert await books.redeemer.redeem_due() == LATER_US
+    books.now_us = LATER_US
+    assert await books.redeemer.redeem_due() is None
+    claim = books.link.claims.get_nowait()
+    assert (claim.standard_tokens, claim.final, claim.stood_ready) == (tokens, True, stood_ready)
+    assert (await books.record(A)).settled
+
+
+async def test_a_released_award_with_a_share_left_is_settled_when_its_time_is_over(
+    books: Books,
+) -> None:
+    for award, tokens in ((A, 999), (B, 1_000)):
+        await books.award(award, tokens, share_ppm=FIFTH)
+        await books.journal.keep_release(award)
+    assert await books.redeemer.redeem_due() == LATER_US
+    assert books.link.taken() == [(B, 1_000, True)], "its share was drawn"
+    books.now_us = LATER_US
+    await books.redeemer.redeem_due()
+    assert books.link.taken() == [(A, 999, True)]
+
+
+async def test_what_is_claimed_before_the_end_is_without_the_share(books: Books) -> None:
+    await books.award(A, 70, share_ppm=FIFTH)
+    await books.redeemer.redeem_due(everything=True)
+    claim = books.link.claims.get_nowait()
+    assert (claim.final, claim.stood_ready) == (False, False)
+
+
+async def test_a_share_that_is_not_due_by_the_markets_clock_is_soon_claimed_again(
+    books: Books,
+) -> None:
+    await books.award(A, share_ppm=FIFTH)
+    books.now_us = LATER_US
+    books.link.answers = [rejected(AdmissionReason.SHARE_NOT_DUE)]
+    assert await books.redeemer.redeem_due() == LATER_US + EARLY_AGAIN_US
+    assert not (await books.record(A)).settled
+    assert await books.redeemer.redeem_due() is None
+    assert (await books.record(A)).settled

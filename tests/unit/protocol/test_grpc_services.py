@@ -85,6 +85,9 @@ class Market:
     async def redeem(self, envelope: bytes) -> Verdict:
         return self._answer(b"redeem" + envelope)
 
+    async def contest(self, envelope: bytes) -> Verdict:
+        return self._answer(b"contest" + envelope)
+
     async def ask(self, envelope: bytes) -> QueryAnswer:
         return QueryAnswer(accounts=(), orders=(), awards=(), round=len(envelope))
 
@@ -148,6 +151,7 @@ class TestMarket:
         assert (await market.submit_offer(b"envelope")).detail == seen(b"offer")
         assert (await market.cancel_orders(b"envelope")).detail == seen(b"cancel")
         assert (await market.redeem(b"envelope")).detail == seen(b"redeem")
+        assert (await market.contest(b"envelope")).detail == seen(b"contest")
         assert (await market.catalogue()).models == (b"model",)
         assert (await market.list_offers()).offers == (b"offer",)
         assert await market.network_map() == NETWORK_MAP, "in about four parts"

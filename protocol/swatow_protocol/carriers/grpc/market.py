@@ -48,6 +48,10 @@ class MarketHandler(Protocol):
         """Take a Redemption."""
         ...
 
+    async def contest(self, envelope: bytes) -> Verdict:
+        """Take a Contest."""
+        ...
+
     async def ask(self, envelope: bytes) -> QueryAnswer:
         """Answer a Query."""
         ...
@@ -81,6 +85,9 @@ def add_market(server: Server, handler: MarketHandler) -> None:
     async def redeem(envelope: bytes) -> bytes:
         return codec.encode(await handler.redeem(envelope))
 
+    async def contest(envelope: bytes) -> bytes:
+        return codec.encode(await handler.contest(envelope))
+
     async def ask(envelope: bytes) -> bytes:
         return codec.encode(await handler.ask(envelope))
 
@@ -94,6 +101,7 @@ def add_market(server: Server, handler: MarketHandler) -> None:
             "PlaceOrders": place_orders,
             "CancelOrders": cancel_orders,
             "Redeem": redeem,
+            "Contest": contest,
             "Ask": ask,
         },
     )
@@ -135,6 +143,10 @@ class MarketClient:
     async def redeem(self, envelope: bytes) -> Verdict:
         """Send a Redemption."""
         return await self._send("Redeem", envelope)
+
+    async def contest(self, envelope: bytes) -> Verdict:
+        """Send a Contest."""
+        return await self._send("Contest", envelope)
 
     async def ask(self, envelope: bytes) -> QueryAnswer:
         """Send a Query."""
