@@ -27,6 +27,7 @@ MICROS_PER_MILLISECOND = 1_000
 PARTS_PER_MILLION = 1_000_000
 
 _PRICE_PLACES = 6  # a price is nanos a lot = millionths of a unit for a million tokens
+_SHARE_PLACES = 6
 _MONEY_PLACES = 9
 _DIGITS_MAX = 9  # before the point: whatever passes fits 63 bits in nanos
 _SECONDS = {"s": 1, "m": 60, "h": 3_600, "d": 86_400}
@@ -95,6 +96,23 @@ def parse_duration(text: str, field: str = "duration") -> int:
     if not int(number):
         raise InvalidValue(field, f"{text} is no time at all")
     return int(number) * _SECONDS[unit] * MICROS_PER_SECOND
+
+
+def parse_share(text: str | int | Decimal, field: str = "share") -> int:
+    """Read a share, 0 to 1; return millionths.
+
+    Raises:
+        InvalidValue: not a decimal, outside 0 to 1, or finer than a millionth.
+    """
+    share = _parse_decimal(text, _SHARE_PLACES, field)
+    if share > PARTS_PER_MILLION:
+        raise InvalidValue(field, f"{text} is more than 1, the whole")
+    return share
+
+
+def format_share(ppm: int) -> str:
+    """Print millionths as a share, 0 to 1."""
+    return _format_decimal(ppm, _SHARE_PLACES)
 
 
 def format_price(price: int) -> str:

@@ -74,17 +74,9 @@ def judge_offer(signed: Signed[Offer], rules: Rules, book: Book, now_us: int) ->
 
 def judge_terms(terms: OrderTerms, sender: bytes, rules: Rules, now_us: int) -> Verdict:
     """Decide about the terms of verified orders."""
-    if terms.expires_us <= now_us:
-        return rejected(AdmissionReason.REFUSED_MESSAGE, "expires_us is past")
-    if terms.expires_us - now_us > limits.ORDER_LIFE_US:
-        return _life_too_long(limits.ORDER_LIFE_US)
-    if not 0 < terms.award_life_us <= rules.terms.award_life_max_us:
-        return _life_too_long(rules.terms.award_life_max_us)
-    if terms.deadline_us is not None:
-        if terms.deadline_us - now_us > limits.ORDER_LIFE_US:
-            return _life_too_long(limits.ORDER_LIFE_US)
-        if terms.expires_us > terms.deadline_us:
-            return rejected(AdmissionReason.LIFE_TOO_LONG, "expires_us is after deadline_us")
+    timely = _judge_times(terms, rules, now_us)
+    if timely is not ACCEPTED:
+        return timely
     if terms.currency != rules.terms.currency:
         return rejected(AdmissionReason.WRONG_CURRENCY, f"this market: {rules.terms.currency}")
     for limit in terms.models:
@@ -106,6 +98,22 @@ def entries_of(signed: Signed[Order]) -> list[BookOrder]:
     """Return the book's entry of an order."""
     order = signed.message
     return [BookOrder(signed.id, order.sender, order.terms, order.lots)]
+
+
+def _judge_times(terms: OrderTerms, rules: Rules, now_us: int) -> Verdict:
+    """Decide about how long an order waits, and how long its awards last."""
+    if terms.expires_us <= now_us:
+        return rejected(AdmissionReason.REFUSED_MESSAGE, "expires_us is past")
+    if terms.expires_us - now_us > limits.ORDER_LIFE_US:
+        return _life_too_long(limits.ORDER_LIFE_US)
+    if not 0 < terms.award_life_us <= rules.terms.award_life_max_us:
+        return _life_too_long(rules.terms.award_life_max_us)
+    if terms.deadline_us is not None:
+        if terms.deadline_us - now_us > limits.ORDER_LIFE_US:
+            return _life_too_long(limits.ORDER_LIFE_US)
+        if terms.expires_us > terms.deadline_us:
+            return rejected(AdmissionReason.LIFE_TOO_LONG, "expires_us is after deadline_us")
+    return ACCEPTED
 
 
 def _unsupported(terms: OrderTerms, sender: bytes) -> str:

@@ -22,7 +22,14 @@ from pydantic_settings import (
 )
 
 from swatow_protocol.errors import ConfigError, InvalidValue
-from swatow_protocol.units import format_money, format_price, parse_money, parse_price
+from swatow_protocol.units import (
+    format_money,
+    format_price,
+    format_share,
+    parse_money,
+    parse_price,
+    parse_share,
+)
 
 
 class Settings(BaseSettings):
@@ -147,6 +154,10 @@ def _money(value: Any) -> Any:
     return _units(value, parse_money)
 
 
+def _share(value: Any) -> Any:
+    return _units(value, parse_share)
+
+
 def _units(value: Any, parse: Any) -> Any:
     try:
         return parse(value, "value")
@@ -159,3 +170,6 @@ PriceSetting = Annotated[int, BeforeValidator(_price), PlainSerializer(format_pr
 
 MoneySetting = Annotated[int, BeforeValidator(_money), PlainSerializer(format_money)]
 """Written as currency units ("5.00"); held as nanos."""
+
+ShareSetting = Annotated[int, BeforeValidator(_share), PlainSerializer(format_share)]
+"""Written as a part of the whole ("0.2"); held as millionths."""

@@ -239,3 +239,15 @@ def test_what_is_no_duration_is_refused_by_its_field(text: str, problem: str) ->
     with pytest.raises(InvalidValue, match=problem) as error:
         units.parse_duration(text, "deadline")
     assert error.value.field == "deadline"
+
+
+@given(st.integers(0, units.PARTS_PER_MILLION))
+def test_a_share_that_is_printed_reads_back_as_itself(ppm: int) -> None:
+    assert units.parse_share(units.format_share(ppm)) == ppm
+
+
+def test_a_share_is_no_more_than_the_whole() -> None:
+    assert (units.parse_share("1"), units.parse_share("0.2")) == (1_000_000, 200_000)
+    for wrong in ("1.000001", "20", "-0.1", "0.0000001", "some"):
+        with pytest.raises(InvalidValue, match=r"^take_or_pay: "):
+            units.parse_share(wrong, "take_or_pay")
