@@ -18,6 +18,7 @@ from importlib.metadata import version as _version
 from swatow._answers import Completion, CompletionStream, JobReceipt, Piece
 from swatow._award import Award
 from swatow._client import AsyncClient
+from swatow._status import AwardStatus, OrderStatus
 from swatow._sync import Client, SyncAward, SyncStream
 from swatow.errors import SwatowError
 from swatow_protocol.messages import Limits
@@ -27,11 +28,13 @@ __version__ = _version("swatow")
 __all__ = [
     "AsyncClient",
     "Award",
+    "AwardStatus",
     "Client",
     "Completion",
     "CompletionStream",
     "JobReceipt",
     "Limits",
+    "OrderStatus",
     "Piece",
     "SwatowError",
     "SyncAward",

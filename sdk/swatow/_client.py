@@ -2,7 +2,6 @@
 
 import asyncio
 from collections.abc import Mapping, Sequence
-from decimal import Decimal
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Literal, Self, overload
@@ -12,15 +11,27 @@ from swatow._award import Award
 from swatow._awards import HeldAward
 from swatow._config import BuyerSettings
 from swatow._job import BuyerJob
-from swatow._market import Catalogue, MarketLine
+from swatow._market import MarketLine
 from swatow._nodes import LiveJob, NodeLine, NodeLines, is_key_retired
-from swatow._orders import Orders
+from swatow._orders import News, Orders
 from swatow._recount import Recount, TokenizerCache
 from swatow._request import Request, measure
+from swatow._standing import Standing
+from swatow._status import AwardStatus
 from swatow._wallet import Wallet
+from swatow._wanted import (
+    NO_LIMITS,
+    Price,
+    Share,
+    Wanted,
+    exact,
+    model_limits,
+    price_limit,
+    share_ppm,
+    wait_us,
+)
 from swatow.errors import (
     ConfigError,
-    InvalidValue,
     NetworkError,
     NodeFailed,
     NodeRefused,
@@ -28,33 +39,18 @@ from swatow.errors import (
     TooEarly,
 )
 from swatow_protocol.addresses import parse_market
-from swatow_protocol.envelope import Signed
-from swatow_protocol.messages import (
-    JobRefusal,
-    Limits,
-    Model,
-    NetworkMap,
-    Offer,
-    Service,
-    Subject,
-    Usage,
-)
-from swatow_protocol.messages.answers import AccountStatement, AwardStatement
+from swatow_protocol.messages import JobRefusal, Limits, Model, Service, Usage
 from swatow_protocol.shell.clock import now_us, random_bytes
 from swatow_protocol.shell.settings import load, role_directory
-from swatow_protocol.units import parse_duration, parse_price
+from swatow_protocol.units import parse_duration
 
-Price = str | int | float | Decimal
-"""Currency units for a million standard tokens; text and Decimal are exact."""
 Messages = Sequence[Mapping[str, Any]]
 
 BUSY_TRIES_MAX = 5
 """A busy node is asked so often, with the pauses that it asks for."""
 
-NO_LIMITS = Limits()
 
-
-class AsyncClient:
+class AsyncClient(Standing):
     """A buyer. Use it as a context manager, or call `aclose`, so that unused lots come back."""
 
     def __init__(
@@ -63,6 +59,7 @@ class AsyncClient:
         market: str | None = None,
         directory: Path | str | None = None,
         max_price: Price | None = None,
+        take_or_pay: Share | None = None,
         **settings: Any,
     ) -> None:
         """Open the wallet; nothing is sent yet.
@@ -71,6 +68,8 @@ class AsyncClient:
             market: KEY@host:port; else from SWATOW_BUYER_MARKET or config.toml.
             directory: the wallet; else SWATOW_BUYER_DIRECTORY or ~/.swatow/buyer. Made if missing.
             max_price: most that is paid for a million standard tokens, where a call does not say.
+            take_or_pay: share of what is awarded that is paid for even if it is not used, where a
+                call does not say; else the least that the market takes.
             settings: any other setting of a buyer (`swatow config show --role buyer`).
 
         Raises:
@@ -78,23 +77,25 @@ class AsyncClient:
             KeyFileError: the wallet's key file cannot be used safely.
         """
         home = role_directory("buyer", Path(directory) if directory is not None else None)
-        price = None if max_price is None else _exact(max_price)
-        given = {"market": market, "max_price": price, **settings}
+        price = None if max_price is None else exact(max_price, "max_price")
+        share = None if take_or_pay is None else exact(take_or_pay, "take_or_pay")
+        given = {"market": market, "max_price": price, "take_or_pay": share, **settings}
         self.settings: BuyerSettings = load(BuyerSettings, home, given).settings
         if self.settings.market is None:
             raise ConfigError(
                 "market: which one? Give KEY@host:port, as `swatow market run` prints"
             )
         key, address = parse_market(self.settings.market)
-        self.wallet: Wallet = Wallet(home)
-        self._market = MarketLine(
+        wallet = Wallet(home)
+        line = MarketLine(
             market=key,
             address=address,
             network=self.settings.network,
-            wallet=self.wallet,
+            wallet=wallet,
             now_us=now_us,
             random_bytes=random_bytes,
         )
+        super().__init__(line, wallet)
         self._now_us = now_us
         self._nodes = NodeLines(
             identity=self.wallet.identity,
@@ -205,7 +206,7 @@ class AsyncClient:
     ) -> CompletionStream:
         """Buy the answer to an OpenAI request body. Errors as in `chat`."""
         listed = (await self._market.catalogue()).model(model)
-        price = self._price(max_price)
+        price = price_limit(max_price, self.settings.max_price)
         job = measure(request, listed.message, service, self.settings.output_tokens_max)
         while True:
             award = await self._orders.reserve(listed, job.tokens, price, limits)
@@ -242,25 +243,46 @@ class AsyncClient:
     async def order(
         self,
         *,
-        model: str,
+        model: str | Mapping[str, Price],
         lots: int = 1,
         max_price: Price | None = None,
         limits: Limits = NO_LIMITS,
+        all_or_none: bool = False,
+        take_or_pay: Share | None = None,
         deadline: str | None = None,
+        wait_s: float | None = None,
+        on_news: News = lambda _: None,
     ) -> list[Award]:
         """Buy lots of a model; one award, or several where one node has too few.
 
         Args:
+            model: name of the model; or several, each with the most that is paid for it: the order
+                is then served where it gains most.
+            lots: how many, of 1,000 standard tokens each.
+            max_price: most that is paid for a million standard tokens, for a single model.
+            limits: hard limits on who may serve it.
+            all_or_none: take the whole quantity in one round, or nothing.
+            take_or_pay: share of what is awarded that is paid for even if it is not used.
             deadline: delivery may be in any period of the market that ends so soon, as in "90m",
                 "6h" or "2d": an award may then begin later, at a lower price.
+            wait_s: how long the order waits for offers; else order_wait_s of the settings.
+            on_news: told where the order stands, whenever the market says.
 
         Raises:
             BuyerError: the order cannot be filled; LimitsUnmet names the limits.
             MarketError, NetworkError: see swatow.errors.
         """
         within_us = None if deadline is None else parse_duration(deadline, "deadline")
-        listed = (await self._market.catalogue()).model(model)
-        held = await self._orders.place(listed, lots, self._price(max_price), limits, within_us)
+        catalogue = await self._market.catalogue()
+        wanted = Wanted(
+            models=model_limits(catalogue, model, max_price, self.settings.max_price),
+            limits=limits,
+            all_or_none=all_or_none,
+            take_or_pay_ppm=share_ppm(take_or_pay),
+            within_us=within_us,
+            wait_us=wait_us(wait_s),
+        )
+        held = await self._orders.place(wanted, lots, on_news)
         return [Award(self, award) for award in held]
 
     async def award(self, prefix: str) -> Award:
@@ -288,40 +310,12 @@ class AsyncClient:
         held = [award for award in self._orders.held if award.has_begun(now_us)]
         await asyncio.gather(*(self.release(award) for award in held))
 
-    async def catalogue(self) -> Catalogue:
-        """Return the market's terms and models. Errors as in `chat`."""
-        return await self._market.catalogue()
-
-    async def offers(self) -> list[Signed[Offer]]:
-        """Return the live offers in the market. Errors as in `chat`."""
-        return await self._market.offers()
-
-    async def network_map(self) -> Signed[NetworkMap]:
-        """Return the zones, paths and corridors that the market signed. Errors as in `chat`."""
-        return await self._market.network_map()
-
-    async def account(self) -> AccountStatement | None:
-        """Return this buyer's account; None if it never had money. Errors as in `chat`."""
-        answer = await self._market.ask(Subject.ACCOUNT)
-        return next((each for each in answer.accounts if each.kind == "buyer"), None)
-
-    async def award_statement(self, award: str) -> AwardStatement | None:
-        """Return how far an award, by its whole id, is settled. Errors as in `chat`."""
-        return next(iter(await self.award_statements([award])), None)
-
-    async def award_statements(self, awards: Sequence[str]) -> list[AwardStatement]:
-        """Return how far these awards, at most QUERY_IDS_MAX, are settled. Errors as in `chat`."""
-        ids = tuple(bytes.fromhex(award) for award in awards)
-        return list((await self._market.ask(Subject.AWARDS, ids)).awards)
-
-    def _price(self, max_price: Price | None) -> int:
-        if max_price is not None:
-            return parse_price(_exact(max_price), "max_price")
-        if self.settings.max_price is None:
-            raise InvalidValue(
-                "max_price", "how much at most, in currency units for a million standard tokens?"
-            )
-        return self.settings.max_price
+    async def contest(self, award: str) -> AwardStatus:
+        """Let go of an award whose node does not serve it. See `Standing.contest`."""
+        status = await super().contest(award)
+        for held in self._orders.held:
+            held.released = held.released or held.id.hex() == status.id
+        return status
 
     async def _open(self, award: HeldAward, job: Request) -> LiveJob:
         """Open a job; a node that is busy or has new keys is asked again."""
@@ -392,10 +386,3 @@ class AsyncClient:
                 )
 
         return CompletionStream(live, award.model.name, on_end)
-
-
-def _exact(price: Price) -> str:
-    """Return a price as text; a float as the shortest text that stands for it."""
-    if isinstance(price, bool):
-        raise InvalidValue("max_price", f"{price!r} is not a number")
-    return str(price)

@@ -6,7 +6,7 @@ from typing import Annotated, ClassVar
 from pydantic import Field, StringConstraints
 
 from swatow_protocol import limits
-from swatow_protocol.shell.settings import PriceSetting, Settings
+from swatow_protocol.shell.settings import PriceSetting, Settings, ShareSetting
 
 NameSetting = Annotated[str, StringConstraints(pattern=r"^[a-z0-9][a-z0-9._/:-]{0,95}$")]
 
@@ -26,6 +26,9 @@ class BuyerSettings(Settings):
     """An order that finds no offer waits so long in the book."""
     order_lots: Annotated[int, Field(ge=1, le=limits.LOTS_MAX)] = 1
     """Fewest lots of an order; what is not used is released again."""
+    take_or_pay: ShareSetting | None = None
+    """Share of an award that is paid for even if it is not used, 0 to 1; the default is the least
+    that the market takes. ["0.2"]"""
     award_life_s: Annotated[int, Field(ge=1, le=86_400)] = 600
     """How long an award may be drawn upon."""
     output_tokens_max: Annotated[int, Field(ge=1, le=limits.STANDARD_TOKENS_MAX)] = 2_048

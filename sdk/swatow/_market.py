@@ -5,7 +5,7 @@ be signed by.
 """
 
 import asyncio
-from collections.abc import AsyncGenerator, Callable
+from collections.abc import AsyncGenerator, Awaitable, Callable
 from dataclasses import dataclass
 from typing import TypeVar
 
@@ -18,21 +18,24 @@ from swatow_protocol.envelope import Signed, sign, verify
 from swatow_protocol.errors import MessageRefused, RemoteError
 from swatow_protocol.messages import (
     Award,
+    Contest,
     MarketTerms,
     Message,
     Model,
     NetworkMap,
     Offer,
     Order,
+    OrderCancel,
     OrderTerms,
     Query,
     Subject,
 )
-from swatow_protocol.messages.answers import Granted, OrderEvent, QueryAnswer
+from swatow_protocol.messages.answers import Granted, OrderEvent, QueryAnswer, Verdict
 from swatow_protocol.messages.network_map import map_fault
 from swatow_protocol.periods import is_later, steps_for
 
 M = TypeVar("M", bound=Message)
+T = TypeVar("T")
 
 RETRY_S = 0.5
 """Pause before an order whose answer was lost is asked about again."""
@@ -56,6 +59,11 @@ class Catalogue:
             listed = ", ".join(sorted(self.models)) or "none"
             raise InvalidValue("model", f"the market does not list {name!r}; it lists: {listed}")
         return self.models[name]
+
+    @property
+    def names(self) -> dict[bytes, str]:
+        """Id of each model -> its name."""
+        return {signed.id: name for name, signed in self.models.items()}
 
 
 class MarketLine:
@@ -89,16 +97,12 @@ class MarketLine:
             NetworkError: nobody answers.
         """
         if self._catalogue is None:
-            client = await self._connected()
+            found = await self._call(lambda client: client.catalogue())
             try:
-                found = await client.catalogue()
                 terms = self._verified(found.terms, MarketTerms)
                 models = [self._verified(each, Model) for each in found.models]
-            except RemoteError as error:
+            except MessageRefused as error:
                 raise MarketError(str(error)) from None
-            except NetworkError:
-                await self._drop()
-                raise
             self._catalogue = Catalogue(
                 terms.message, {signed.message.name: signed for signed in models}
             )
@@ -106,14 +110,7 @@ class MarketLine:
 
     async def offers(self) -> list[Signed[Offer]]:
         """Return the live offers that are really their nodes'. Errors as in `catalogue`."""
-        client = await self._connected()
-        try:
-            found = await client.list_offers()
-        except RemoteError as error:
-            raise MarketError(str(error)) from None
-        except NetworkError:
-            await self._drop()
-            raise
+        found = await self._call(lambda client: client.list_offers())
         offers = []
         for envelope in found.offers:
             try:
@@ -124,14 +121,11 @@ class MarketLine:
 
     async def network_map(self) -> Signed[NetworkMap]:
         """Return the market's network map. Errors as in `catalogue`."""
-        client = await self._connected()
+        envelope = await self._call(lambda client: client.network_map())
         try:
-            signed = self._verified(await client.network_map(), NetworkMap)
-        except RemoteError as error:
+            signed = self._verified(envelope, NetworkMap)
+        except MessageRefused as error:
             raise MarketError(str(error)) from None
-        except NetworkError:
-            await self._drop()
-            raise
         if (fault := map_fault(signed.message)) is not None:
             raise MarketError(f"network map: {fault}")
         return signed
@@ -200,18 +194,55 @@ class MarketLine:
             ids=ids,
             nonce=self._random_bytes(16),
         )
+        envelope = sign(query, self._wallet.identity).envelope
+        return await self._call(lambda client: client.ask(envelope))
+
+    async def cancel(self, order: bytes) -> Verdict:
+        """Take an order out of the book. Errors as in `catalogue`."""
+        cancel = OrderCancel(
+            network=self.network,
+            sender=self._wallet.identity.key,
+            issued_us=self._now_us(),
+            orders=(order,),
+        )
+        envelope = sign(cancel, self._wallet.identity).envelope
+        return await self._call(lambda client: client.cancel_orders(envelope))
+
+    async def contest(self, award: bytes) -> Verdict:
+        """Let go of an award whose node does not serve it. Errors as in `catalogue`."""
+        contest = Contest(
+            network=self.network,
+            sender=self._wallet.identity.key,
+            issued_us=self._now_us(),
+            award=award,
+        )
+        envelope = sign(contest, self._wallet.identity).envelope
+        return await self._call(lambda client: client.contest(envelope))
+
+    def award(self, envelope: bytes) -> Signed[Award]:
+        """Return an award that this market has signed, over or not.
+
+        Raises:
+            MarketError: it is none.
+        """
+        try:
+            return self._verified(envelope, Award)
+        except MessageRefused as error:
+            raise MarketError(f"award: {error}") from None
+
+    async def close(self) -> None:
+        """Close the connection."""
+        await self._drop()
+
+    async def _call(self, call: Callable[[MarketClient], Awaitable[T]]) -> T:
         client = await self._connected()
         try:
-            return await client.ask(sign(query, self._wallet.identity).envelope)
+            return await call(client)
         except RemoteError as error:
             raise MarketError(str(error)) from None
         except NetworkError:
             await self._drop()
             raise
-
-    async def close(self) -> None:
-        """Close the connection."""
-        await self._drop()
 
     def _verified(self, envelope: bytes, kind: type[M], *, check_time: bool = False) -> Signed[M]:
         now_us = self._now_us() if check_time else None
@@ -247,6 +278,7 @@ def _mismatch(award: Award, offer: Signed[Offer], order: Signed[Order]) -> str:
         "for another buyer": award.buyer == order.message.sender,
         "of a model that was not ordered": award.model in prices,
         "above the limit price": award.price <= prices.get(award.model, -1),
+        "with another take-or-pay share": award.take_or_pay_ppm == terms.take_or_pay_ppm,
         "in another currency": award.currency == terms.currency,
         "for more lots than ordered": award.lots <= order.message.lots,
         "for a time that was not ordered": _is_in_time(award, terms),

@@ -8,7 +8,9 @@ from weakref import WeakValueDictionary
 from swatow._awards import HeldAward
 from swatow._config import BuyerSettings
 from swatow._market import MarketLine
+from swatow._status import OrderStatus, order_status
 from swatow._wallet import Wallet
+from swatow._wanted import Wanted, agreed_share
 from swatow.errors import (
     InsufficientFunds,
     InvalidValue,
@@ -31,6 +33,9 @@ from swatow_protocol.messages.answers import (
 from swatow_protocol.units import MICROS_PER_SECOND, lots_for
 
 DAY_US = 86_400 * MICROS_PER_SECOND
+News = Callable[[OrderStatus], None]
+"""Is told where an order stands."""
+
 JOB_TIME_US = 60 * MICROS_PER_SECOND
 """An award is used for a job only if it lasts at least this much longer."""
 AWARDS_HELD_MAX = 256
@@ -78,7 +83,8 @@ class Orders:
             award = self._find(what, tokens)
             if award is None:
                 lots = max(lots_for(tokens), self._settings.order_lots)
-                awards = await self.place(model, lots, price, limits)
+                models = (ModelLimit(model=model.id, price=price),)
+                awards = await self.place(Wanted(models=models, limits=limits), lots)
                 award = max(awards, key=lambda each: each.left())
                 if award.left() < tokens:  # split over several nodes: none is large enough
                     raise LimitsUnmet((LimitName.CAPACITY,), self._settings.order_wait_s)
@@ -92,40 +98,39 @@ class Orders:
         award.jobs -= 1
 
     async def place(
-        self,
-        model: Signed[Model],
-        lots: int,
-        price: int,
-        limits: Limits,
-        within_us: int | None = None,
+        self, wanted: Wanted, lots: int, on_news: News = lambda _: None
     ) -> list[HeldAward]:
         """Order lots and wait for what the market awards.
 
         Args:
-            within_us: any period that ends so soon from now will do; None is delivery now.
+            wanted: everything of the order but how much.
+            on_news: told where the order stands, whenever the market says.
 
         Raises:
-            InvalidValue: a corridor is named, but not which data goes through it.
+            InvalidValue: the order cannot be, as where a corridor is named, but not which data
+                goes through it.
             InsufficientFunds, OrderRejected: the market does not take the order.
-            LimitsUnmet: nothing was awarded in order_wait_s; names the limits.
+            LimitsUnmet: nothing was awarded while the order waited; names the limits.
             NetworkError, MarketError: as in `MarketLine.place`.
         """
-        _check_corridor(limits)
-        order = await self._make(model, lots, price, limits, within_us)
+        _check_corridor(wanted.limits)
+        order = await self._make(wanted, lots)
+        names = (await self._market.catalogue()).names
         awards: dict[bytes, HeldAward] = {}  # an order that is asked about again tells all of them
         unmet: tuple[LimitName, ...] = ()
-        what = (model.id, price, limits)
         async with aclosing(self._market.place(order)) as news:
             async for event in news:
                 _check_admitted(event)
                 unmet = event.unmet or unmet
-                for granted in event.granted:
-                    award = await self._keep(granted, order, what)
-                    awards[award.id] = award
+                told = [await self._keep(granted, order) for granted in event.granted]
+                awards |= {award.id: award for award in told}
+                ids = tuple(award.id.hex() for award in told)
+                on_news(order_status(order, event, names, ids))
                 if event.state is not OrderState.OPEN:
                     break
         if not awards:
-            raise LimitsUnmet(unmet, self._settings.order_wait_s)
+            waited_us = order.message.terms.expires_us - order.message.issued_us
+            raise LimitsUnmet(unmet, waited_us / MICROS_PER_SECOND)
         return list(awards.values())
 
     async def recall(self, prefix: str) -> HeldAward:
@@ -151,10 +156,7 @@ class Orders:
         held = next((award for award in self.held if award.signed.envelope == kept.award), None)
         if held is not None and held.usable_until(self._now_us()):
             return held  # with what is left of it
-        granted = Granted(award=kept.award, offer=kept.offer)
-        limit = order.message.terms.models[0]
-        what = (limit.model, limit.price, order.message.terms.limits)
-        return await self._keep(granted, order, what)
+        return await self._keep(Granted(award=kept.award, offer=kept.offer), order)
 
     def _find(self, what: tuple[bytes, int, Limits], tokens: int) -> HeldAward | None:
         now_us = self._now_us()
@@ -168,24 +170,22 @@ class Orders:
         ]
         return min(usable, key=lambda award: award.award.price, default=None)
 
-    async def _make(
-        self,
-        model: Signed[Model],
-        lots: int,
-        price: int,
-        limits: Limits,
-        within_us: int | None,
-    ) -> Signed[Order]:
+    async def _make(self, wanted: Wanted, lots: int) -> Signed[Order]:
+        within_us = wanted.within_us
         if within_us is not None and not 0 < within_us <= bounds.ORDER_LIFE_US:
             days = bounds.ORDER_LIFE_US // DAY_US
             raise InvalidValue("deadline", f"{within_us} us is not within {days} days")
         if not 1 <= lots <= bounds.LOTS_MAX:
             raise InvalidValue("lots", f"{lots} is outside 1 to {bounds.LOTS_MAX}")
-        terms = (await self._market.catalogue()).terms
+        settings, terms = self._settings, (await self._market.catalogue()).terms
+        share_ppm = (
+            settings.take_or_pay if wanted.take_or_pay_ppm is None else (wanted.take_or_pay_ppm)
+        )
+        wait_us = wanted.wait_us or int(settings.order_wait_s * MICROS_PER_SECOND)
         now_us = self._now_us()
         deadline_us = None if within_us is None else now_us + within_us
-        expires_us = now_us + int(self._settings.order_wait_s * MICROS_PER_SECOND)
-        life_us = self._settings.award_life_s * MICROS_PER_SECOND
+        expires_us = now_us + wait_us
+        life_us = settings.award_life_s * MICROS_PER_SECOND
         order = Order(
             network=self._market.network,
             sender=self._wallet.identity.key,
@@ -194,8 +194,10 @@ class Orders:
             lots=lots,
             terms=OrderTerms(
                 currency=terms.currency,
-                models=(ModelLimit(model=model.id, price=price),),
-                limits=limits,
+                models=wanted.models,
+                limits=wanted.limits,
+                all_or_none=wanted.all_or_none,
+                take_or_pay_ppm=agreed_share(share_ppm, terms),
                 expires_us=expires_us if deadline_us is None else min(expires_us, deadline_us),
                 deadline_us=deadline_us,
                 award_life_us=min(life_us, terms.award_life_max_us),
@@ -203,15 +205,16 @@ class Orders:
         )
         return sign(order, self._wallet.identity)
 
-    async def _keep(
-        self, granted: Granted, order: Signed[Order], what: tuple[bytes, int, Limits]
-    ) -> HeldAward:
+    async def _keep(self, granted: Granted, order: Signed[Order]) -> HeldAward:
         award = await self._market.held(granted, order)
         known = self._held.get(award.id)
         if known is not None and not known.released:
             return known  # with what is left of it
         self._forget_old()
-        self._held[award.id], self._what[award.id] = award, what
+        terms, model = order.message.terms, award.award.model
+        prices = {limit.model: limit.price for limit in terms.models}
+        self._held[award.id] = award
+        self._what[award.id] = (model, prices[model], terms.limits)
         await asyncio.to_thread(
             self._wallet.keep_award, award.id, order.id, granted.award, granted.offer
         )

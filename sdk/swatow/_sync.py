@@ -2,12 +2,15 @@
 
 import asyncio
 import threading
-from collections.abc import Coroutine, Iterator
+from collections.abc import Coroutine, Iterator, Mapping
 from typing import Any, Literal, Self, TypeVar, overload
 
 from swatow._answers import Completion, CompletionStream, JobReceipt, Piece
 from swatow._award import Award
-from swatow._client import NO_LIMITS, AsyncClient, Messages, Price
+from swatow._client import AsyncClient, Messages
+from swatow._orders import News
+from swatow._status import AwardStatus, OrderStatus
+from swatow._wanted import NO_LIMITS, Price, Share
 from swatow_protocol.envelope import Signed
 from swatow_protocol.messages import Limits, NetworkMap
 from swatow_protocol.messages.answers import AccountStatement
@@ -87,6 +90,7 @@ class Client:
         market: str | None = None,
         directory: str | None = None,
         max_price: Price | None = None,
+        take_or_pay: Share | None = None,
         **settings: Any,
     ) -> None:
         """Open the wallet; nothing is sent yet."""
@@ -95,7 +99,13 @@ class Client:
         self._thread.start()
         try:
             self._async = self._call(
-                _open(market=market, directory=directory, max_price=max_price, **settings)
+                _open(
+                    market=market,
+                    directory=directory,
+                    max_price=max_price,
+                    take_or_pay=take_or_pay,
+                    **settings,
+                )
             )
         except BaseException:
             self._stop_loop()
@@ -152,16 +162,28 @@ class Client:
     def order(
         self,
         *,
-        model: str,
+        model: str | Mapping[str, Price],
         lots: int = 1,
         max_price: Price | None = None,
         limits: Limits = NO_LIMITS,
+        all_or_none: bool = False,
+        take_or_pay: Share | None = None,
         deadline: str | None = None,
+        wait_s: float | None = None,
+        on_news: News = lambda _: None,
     ) -> list[SyncAward]:
-        """Buy lots of a model. See `AsyncClient.order`."""
+        """Buy lots of a model. See `AsyncClient.order`; `on_news` is called in another thread."""
         awards = self._call(
             self._async.order(
-                model=model, lots=lots, max_price=max_price, limits=limits, deadline=deadline
+                model=model,
+                lots=lots,
+                max_price=max_price,
+                limits=limits,
+                all_or_none=all_or_none,
+                take_or_pay=take_or_pay,
+                deadline=deadline,
+                wait_s=wait_s,
+                on_news=on_news,
             )
         )
         return [SyncAward(self, award) for award in awards]
@@ -169,6 +191,22 @@ class Client:
     def network_map(self) -> Signed[NetworkMap]:
         """Return the market's zones, paths and corridors. See `AsyncClient.network_map`."""
         return self._call(self._async.network_map())
+
+    def orders(self, most: int = 20) -> list[OrderStatus]:
+        """Return where the latest orders stand. See `AsyncClient.orders`."""
+        return self._call(self._async.orders(most))
+
+    def cancel(self, order: str) -> OrderStatus:
+        """Take an order out of the book. See `AsyncClient.cancel`."""
+        return self._call(self._async.cancel(order))
+
+    def contest(self, award: str) -> AwardStatus:
+        """Let go of an award whose node does not serve it. See `AsyncClient.contest`."""
+        return self._call(self._async.contest(award))
+
+    def shares(self, most: int = 20) -> list[AwardStatus]:
+        """Return how awards with a take-or-pay share are settled. See `AsyncClient.shares`."""
+        return self._call(self._async.shares(most))
 
     def account(self) -> AccountStatement | None:
         """Return this buyer's account. See `AsyncClient.account`."""

@@ -33,6 +33,18 @@ CREATE TABLE IF NOT EXISTS receipts (
 );
 """
 
+_AWARDS = (
+    "SELECT orders.envelope, award, offer FROM awards JOIN orders ON orders.id = awards.order_id"
+)
+
+
+@dataclass(frozen=True, slots=True)
+class KeptOrder:
+    """An order in the wallet."""
+
+    id: bytes
+    envelope: bytes
+
 
 @dataclass(frozen=True, slots=True)
 class KeptAward:
@@ -71,6 +83,17 @@ class Wallet:
         """Write an order down, before it is sent."""
         self._write("INSERT OR IGNORE INTO orders VALUES (?, ?, ?)", (order, envelope, placed_us))
 
+    def order(self, prefix: str) -> KeptOrder | None:
+        """Return the one order whose id starts with these hexadecimal digits."""
+        rows = self._by_prefix("SELECT id, envelope FROM orders", "id", prefix)
+        return KeptOrder(*rows[0]) if len(rows) == 1 else None
+
+    def orders(self, most: int) -> list[KeptOrder]:
+        """Return the latest orders, newest first."""
+        query = "SELECT id, envelope FROM orders ORDER BY placed_us DESC, id LIMIT ?"
+        with closing(self._open()) as connection:
+            return [KeptOrder(*row) for row in connection.execute(query, (most,))]
+
     def keep_award(self, award: bytes, order: bytes, envelope: bytes, offer: bytes) -> None:
         """Keep an award and the offer that it draws on, so that another process can use it."""
         values = (award, order, envelope, offer)
@@ -78,22 +101,12 @@ class Wallet:
 
     def award(self, prefix: str) -> KeptAward | None:
         """Return the one award whose id starts with these hexadecimal digits."""
-        if not prefix or not set(prefix.lower()) <= set("0123456789abcdef"):
-            return None
-        query = (
-            "SELECT orders.envelope, award, offer FROM awards JOIN orders ON orders.id = order_id "
-            "WHERE lower(hex(awards.id)) LIKE ? || '%' LIMIT 2"
-        )
-        with closing(self._open()) as connection:
-            rows = connection.execute(query, (prefix.lower(),)).fetchall()
+        rows = self._by_prefix(_AWARDS, "awards.id", prefix)
         return KeptAward(*rows[0]) if len(rows) == 1 else None
 
     def awards(self, most: int) -> list[KeptAward]:
-        """Return the latest awards, newest first."""
-        query = (
-            "SELECT orders.envelope, award, offer FROM awards JOIN orders ON orders.id = order_id "
-            "ORDER BY placed_us DESC, awards.id LIMIT ?"
-        )
+        """Return the awards of the latest orders, newest first."""
+        query = f"{_AWARDS} ORDER BY placed_us DESC, awards.id LIMIT ?"
         with closing(self._open()) as connection:
             return [KeptAward(*row) for row in connection.execute(query, (most,))]
 
@@ -116,6 +129,14 @@ class Wallet:
         """Count the orders that were ever sent."""
         with closing(self._open()) as connection:
             return int(connection.execute("SELECT COUNT(*) FROM orders").fetchone()[0])
+
+    def _by_prefix(self, query: str, column: str, prefix: str) -> list[tuple[bytes, ...]]:
+        """Return up to two rows whose id starts with these hexadecimal digits."""
+        if not prefix or not set(prefix.lower()) <= set("0123456789abcdef"):
+            return []
+        found = f"{query} WHERE lower(hex({column})) LIKE ? || '%' LIMIT 2"
+        with closing(self._open()) as connection:
+            return connection.execute(found, (prefix.lower(),)).fetchall()
 
     def _write(self, statement: str, values: tuple[object, ...]) -> None:
         with closing(self._open()) as connection, connection:

@@ -5,14 +5,15 @@ from importlib.metadata import version as distribution_version
 from cyclopts import App
 
 from swatow._commands.local import config, keys, version
+from swatow._commands.orders import cancel, contest, order, orders
 from swatow._commands.serve import gateway
-from swatow._commands.trade import chat, network_map, order, wallet
+from swatow._commands.trade import chat, network_map, wallet
 
 app = App(
     name="swatow",
     help="An open exchange for inference tokens.",
     version=lambda: distribution_version("swatow"),
 )
-for command in (chat, order, wallet, gateway, keys, config, version):
+for command in (chat, order, orders, cancel, contest, wallet, gateway, keys, config, version):
     app.command(command)
 app.command(network_map, name="map")

@@ -10,6 +10,8 @@ from cyclopts import Parameter
 from swatow._limit_flags import LimitFlags
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
     from swatow._client import AsyncClient
     from swatow_protocol.shell.terminal import Terminal
 
@@ -33,3 +35,24 @@ def open_client(
 def waiting(terminal: "Terminal", what: str) -> AbstractContextManager[Any]:
     """Show what is being waited for, where a person watches."""
     return terminal.err.status(what) if terminal.watched else contextlib.nullcontext()
+
+
+def show_awards(terminal: "Terminal", awards: "Sequence[Mapping[str, Any]]") -> None:
+    """Print awards, from plain values."""
+    from swatow_protocol.units import format_price, format_time
+
+    heads = ("award", "model", "lots", "price a million", "zone", "node", "from", "until")
+    rows = [
+        (
+            each["id"][:16],
+            each["model"],
+            str(each["lots"]),
+            f"{format_price(each['price'])} {each['currency']}",
+            each["zone"],
+            each["node"][:16],
+            format_time(each["from_us"]),
+            format_time(each["expires_us"]),
+        )
+        for each in awards
+    ]
+    terminal.table("Awards", heads, rows)

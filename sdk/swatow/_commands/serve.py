@@ -15,6 +15,7 @@ def gateway(
     market: str | None = None,
     max_price: str | None = None,
     order_lots: int = 20,
+    take_or_pay: str | None = None,
     gateway_key_file: Path | None = None,
     directory: Directory = None,
     log_level: str | None = None,
@@ -37,6 +38,8 @@ def gateway(
         Most that is paid for a million standard tokens, where a request does not say.
     order_lots
         Lots that are ordered at a time; what is not used is released again.
+    take_or_pay
+        Share of what is awarded that is paid for even if it is not used, 0 to 1.
     gateway_key_file
         File with the API key; made if missing.
     directory
@@ -53,6 +56,7 @@ def gateway(
         "gateway_key_file": gateway_key_file,
         "log_level": log_level,
         "order_lots": order_lots,
+        "take_or_pay": take_or_pay,
     }
 
     async def serve(stop: asyncio.Event) -> None:

@@ -1,8 +1,8 @@
-"""`swatow chat`, `order` and `wallet`: buying, and what came of it."""
+"""`swatow chat` and `wallet`: buying an answer, and what came of it."""
 
 import asyncio
 import sys
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from swatow._commands.common import (
     DEFAULT_MODEL,
@@ -10,14 +10,14 @@ from swatow._commands.common import (
     Directory,
     Json,
     open_client,
+    show_awards,
     waiting,
 )
 from swatow._limit_flags import LimitFlags
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
-
     from swatow._answers import JobReceipt
+    from swatow._status import AwardStatus
     from swatow_protocol.shell.terminal import Terminal
 
 
@@ -30,6 +30,7 @@ def chat(
     max_tokens: int | None = None,
     temperature: float | None = None,
     award: str | None = None,
+    take_or_pay: str | None = None,
     market: str | None = None,
     directory: Directory = None,
     json: Json = False,
@@ -57,6 +58,8 @@ def chat(
         0 gives the likeliest answer every time.
     award
         Draw on this award of the wallet, by the first digits of its id.
+    take_or_pay
+        Share of what is awarded that is paid for even if it is not used, 0 to 1.
     market
         KEY@host:port; else from the settings.
     directory
@@ -76,7 +79,7 @@ def chat(
     terminal = Terminal(as_json=json)
 
     async def run() -> None:
-        client = open_client(market, directory, max_price)
+        client = open_client(market, directory, max_price, take_or_pay=take_or_pay)
         try:
             with waiting(terminal, "ordering"):
                 if award is not None:
@@ -102,78 +105,6 @@ def chat(
     asyncio.run(run())
 
 
-def order(
-    *,
-    lots: int = 1,
-    model: str = DEFAULT_MODEL,
-    max_price: str | None = None,
-    deadline: str | None = None,
-    market: str | None = None,
-    directory: Directory = None,
-    json: Json = False,
-    limits: LimitFlags = NO_LIMIT_FLAGS,
-) -> None:
-    """Buy lots of a model, to be drawn upon later.
-
-    Example: swatow order --lots 10 --max-price 0.20 --zones cn-gd
-
-    Example: swatow order --lots 500 --max-price 0.20 --deadline 6h
-
-    A lot is 1,000 standard tokens. What is not used when the award ends is not paid for.
-
-    Parameters
-    ----------
-    lots
-        How many.
-    model
-        Name of the model, as the market lists it.
-    max_price
-        Most that is paid for a million standard tokens; else from the settings.
-    deadline
-        Delivery may be in any period that ends so soon, as in 90m, 6h or 2d: the award may then
-        begin later, at a lower price.
-    market
-        KEY@host:port; else from the settings.
-    directory
-        The wallet. [~/.swatow/buyer]
-    """
-    from swatow_protocol.shell.terminal import Terminal
-    from swatow_protocol.units import format_time
-
-    terminal = Terminal(as_json=json)
-
-    async def run() -> None:
-        client = open_client(market, directory, max_price)
-        try:
-            with waiting(terminal, "ordering"):
-                awards = await client.order(
-                    model=model, lots=lots, limits=limits.limits(), deadline=deadline
-                )
-        finally:
-            await client.aclose(release=False)
-        fields = (
-            "id",
-            "model",
-            "node",
-            "zone",
-            "lots",
-            "price",
-            "currency",
-            "from_us",
-            "expires_us",
-        )
-        bought = [{name: getattr(each, name) for name in fields} for each in awards]
-        if json:
-            terminal.data({"awards": bought})
-            return
-        _show_awards(terminal, bought)
-        first = min(awards, key=lambda each: each.from_us)
-        begins = f", from {format_time(first.from_us)} on" if deadline is not None else ""
-        terminal.note(f"draw on it{begins}: swatow chat --award {first.id[:16]} ...")
-
-    asyncio.run(run())
-
-
 def wallet(
     *,
     receipts: int = 5,
@@ -181,7 +112,8 @@ def wallet(
     directory: Directory = None,
     json: Json = False,
 ) -> None:
-    """Show the balance in the market, the awards that are not over, and the latest receipts.
+    """Show the balance in the market, the awards that are not over, what was paid for unused
+    tokens, and the latest receipts.
 
     Example: swatow wallet --receipts 20
 
@@ -206,7 +138,7 @@ def wallet(
         try:
             account = await client.account()
             listed = await client.catalogue()
-            names = {signed.id: name for name, signed in listed.models.items()}
+            names = listed.names
             awards = read_awards(
                 client.wallet,
                 market=listed.terms.sender,
@@ -214,6 +146,7 @@ def wallet(
                 models=names,
                 now_us=now_us(),
             )
+            shares = await client.shares()
             told = await client.award_statements([award["id"] for award in awards])
             closed = {each.award.hex() for each in told if each.closed}
             awards = [award for award in awards if award["id"] not in closed]
@@ -224,7 +157,8 @@ def wallet(
             balance = (
                 {"balance_nanos": account.balance, "held_nanos": account.held} if account else {}
             )
-            terminal.data({"key": client.key, **balance, "awards": awards, "receipts": kept})
+            parts = {"awards": awards, "take_or_pay": [each.as_dict() for each in shares]}
+            terminal.data({"key": client.key, **balance, **parts, "receipts": kept})
             return
         money = [("key", client.key)]
         if account is not None:
@@ -236,7 +170,7 @@ def wallet(
             money.append(("balance", "no account yet: the market's operator credits deposits"))
         terminal.facts("Wallet", money)
         if awards:
-            _show_awards(terminal, awards)
+            show_awards(terminal, awards)
         if kept:
             heads = ("closed", "model", "tokens in", "out", "cost", "signed by both")
             rows = [
@@ -251,6 +185,8 @@ def wallet(
                 for each in kept
             ]
             terminal.table("Receipts", heads, rows)
+        if shares:
+            _show_shares(terminal, shares)
 
     asyncio.run(run())
 
@@ -287,28 +223,28 @@ def network_map(
     asyncio.run(run())
 
 
-def _show_awards(terminal: "Terminal", awards: "Sequence[Mapping[str, Any]]") -> None:
-    from swatow_protocol.units import format_price, format_time
-
-    heads = ("award", "lots", "price a million", "zone", "node", "from", "until")
-    rows = [
-        (
-            each["id"][:16],
-            str(each["lots"]),
-            f"{format_price(each['price'])} {each['currency']}",
-            each["zone"],
-            each["node"][:16],
-            format_time(each["from_us"]),
-            format_time(each["expires_us"]),
-        )
-        for each in awards
-    ]
-    terminal.table("Awards", heads, rows)
-
-
 def _show_receipt(terminal: "Terminal", receipt: "JobReceipt") -> None:
     if terminal.watched:
         terminal.facts("Receipt", receipt.rows())
     else:  # standard output is for the answer alone
         for name, value in receipt.rows():
             terminal.note(f"{name}: {value}")
+
+
+def _show_shares(terminal: "Terminal", shares: "list[AwardStatus]") -> None:
+    from swatow_protocol.units import format_money, format_share
+
+    heads = ("award", "lots", "share", "tokens used", "paid", "of it for unused", "settled")
+    rows = [
+        (
+            each.id[:16],
+            str(each.lots),
+            format_share(each.take_or_pay_ppm),
+            str(each.standard_tokens),
+            f"{format_money(each.paid)} {each.currency}",
+            f"{format_money(each.paid_unused)} {each.currency}",
+            "yes" if each.closed else "no",
+        )
+        for each in shares
+    ]
+    terminal.table("Take-or-pay", heads, rows)

@@ -3,6 +3,7 @@
 from typing import Any
 
 import pytest
+from msgspec import structs
 
 from swatow_market.exchange.admission import (
     ACCEPTED,
@@ -300,7 +301,7 @@ class TestOrders:
         assert verdict.reason is AdmissionReason.SHARE_TOO_LOW
         assert verdict.detail == "take_or_pay_ppm 99999, this market's minimum is 100000"
         for share in (100_000, 100_001, 1_000_000):
-            terms_above = msgspec.structs.replace(low, take_or_pay_ppm=share)
+            terms_above = structs.replace(low, take_or_pay_ppm=share)
             assert judge_terms(terms_above, BUYER.key, rules, NOW_US) == ACCEPTED
 
     def test_a_market_without_a_minimum_takes_any_share(self) -> None:

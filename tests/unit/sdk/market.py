@@ -11,7 +11,7 @@ from swatow._wallet import Wallet
 from swatow_protocol.carriers.grpc.market import MarketClient
 from swatow_protocol.envelope import Signed, sign, verify
 from swatow_protocol.errors import SwatowError
-from swatow_protocol.messages import Award, Offer, Order, Query
+from swatow_protocol.messages import Award, Contest, Offer, Order, OrderCancel, Query
 from swatow_protocol.messages.answers import (
     Catalogue,
     Decision,
@@ -65,6 +65,10 @@ class FakeMarket:
         self.listed: tuple[bytes, ...] | SwatowError = ()
         self.hold: asyncio.Event | None = None
         """News waits for this where it is set."""
+        self.verdict = ACCEPTED
+        """What cancellations and contests are answered with."""
+        self.cancelled: tuple[bytes, ...] = ()
+        self.contested: list[bytes] = []
         self.connection = self
         self.closed = 0
 
@@ -94,6 +98,18 @@ class FakeMarket:
         if isinstance(self.answer, SwatowError):
             raise self.answer
         return self.answer
+
+    async def cancel_orders(self, envelope: bytes) -> Verdict:
+        """Take a cancellation."""
+        signed = verify(envelope, OrderCancel, network=NETWORK, now_us=None)
+        self.cancelled += signed.message.orders
+        return self.verdict
+
+    async def contest(self, envelope: bytes) -> Verdict:
+        """Take a contest."""
+        signed = verify(envelope, Contest, network=NETWORK, now_us=None)
+        self.contested.append(signed.message.award)
+        return self.verdict
 
     async def place_orders(self, envelope: bytes) -> AsyncIterator[OrderEvents]:
         """Take an order; tell what the next grant says."""
@@ -128,6 +144,7 @@ def grant_of(
         "buyer": message.sender,
         "model": message.terms.models[0].model,
         "lots": message.lots,
+        "take_or_pay_ppm": message.terms.take_or_pay_ppm,
         **(changes or {}),
     }
     award: Signed[Award] = deal.award(offer, **fields)

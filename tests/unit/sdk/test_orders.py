@@ -16,6 +16,8 @@ from swatow import _orders
 from swatow._config import BuyerSettings
 from swatow._market import MarketLine
 from swatow._orders import JOB_TIME_US, Orders
+from swatow._status import OrderStatus
+from swatow._wanted import Wanted
 from swatow.errors import (
     InsufficientFunds,
     InvalidValue,
@@ -25,7 +27,8 @@ from swatow.errors import (
     Unreachable,
 )
 from swatow_protocol import limits
-from swatow_protocol.messages import Limits, Usage
+from swatow_protocol.envelope import sign
+from swatow_protocol.messages import Limits, ModelLimit, Usage
 from swatow_protocol.messages.answers import (
     AdmissionReason,
     Decision,
@@ -36,7 +39,15 @@ from swatow_protocol.messages.answers import (
 )
 from swatow_protocol.shell.settings import load
 from tests.support import samples
-from tests.support.samples import LATER_US, NETWORK, NOW_US, PERIOD_US, SECOND, STRANGER
+from tests.support.samples import (
+    LATER_US,
+    MARKET,
+    NETWORK,
+    NOW_US,
+    PERIOD_US,
+    SECOND,
+    STRANGER,
+)
 from tests.unit.node import deal
 from tests.unit.sdk.market import Counter, FakeMarket, Grant, line_to, reconnect, wallet_in
 
@@ -71,6 +82,12 @@ def shop_in(directory: Path, **settings: Any) -> Shop:
     return Shop(market, clock, line, orders)
 
 
+def wanted(limits: Limits = ANYWHERE, **changes: Any) -> Wanted:
+    """Return an order for the model at PRICE, but for the changes."""
+    models = (ModelLimit(model=deal.MODEL.id, price=PRICE),)
+    return Wanted(**{"models": models, "limits": limits, **changes})
+
+
 @pytest.fixture
 def shop(tmp_path: Path) -> Shop:
     return shop_in(tmp_path / "buyer")
@@ -79,7 +96,7 @@ def shop(tmp_path: Path) -> Shop:
 async def test_an_order_says_what_is_wanted_and_for_how_long(tmp_path: Path) -> None:
     shop = shop_in(tmp_path / "buyer", order_wait_s=2.5, award_life_s=300)
     limits = Limits(zones=("cn-gd",))
-    (held,) = await shop.orders.place(deal.MODEL, 5, PRICE, limits)
+    (held,) = await shop.orders.place(wanted(limits), 5)
     (order,) = shop.market.orders
     terms = order.message.terms
     assert (order.message.lots, order.message.issued_us) == (5, NOW_US)
@@ -92,7 +109,7 @@ async def test_an_order_says_what_is_wanted_and_for_how_long(tmp_path: Path) -> 
 
 async def test_an_award_lives_no_longer_than_the_market_allows(tmp_path: Path) -> None:
     shop = shop_in(tmp_path / "buyer", award_life_s=86_400)
-    await shop.orders.place(deal.MODEL, 5, PRICE, ANYWHERE)
+    await shop.orders.place(wanted(), 5)
     assert shop.market.orders[0].message.terms.award_life_us == 3_600 * SECOND
 
 
@@ -108,7 +125,7 @@ NEXT_PERIOD = {
 
 async def test_an_order_that_can_wait_says_until_when(tmp_path: Path) -> None:
     shop = shop_in(tmp_path / "buyer", order_wait_s=2.5)
-    await shop.orders.place(deal.MODEL, 5, PRICE, ANYWHERE, 3_600 * SECOND)
+    await shop.orders.place(wanted(within_us=3_600 * SECOND), 5)
     terms = shop.market.orders[0].message.terms
     assert terms.deadline_us == NOW_US + 3_600 * SECOND
     assert terms.expires_us == NOW_US + 2_500_000
@@ -118,7 +135,7 @@ async def test_an_order_waits_in_the_book_no_longer_than_until_its_deadline(
     tmp_path: Path,
 ) -> None:
     shop = shop_in(tmp_path / "buyer", order_wait_s=100)
-    await shop.orders.place(deal.MODEL, 5, PRICE, ANYWHERE, 60 * SECOND)
+    await shop.orders.place(wanted(within_us=60 * SECOND), 5)
     terms = shop.market.orders[0].message.terms
     assert terms.expires_us == terms.deadline_us == NOW_US + 60 * SECOND
 
@@ -126,7 +143,7 @@ async def test_an_order_waits_in_the_book_no_longer_than_until_its_deadline(
 @pytest.mark.parametrize("within_us", [0, -1, limits.ORDER_LIFE_US + 1])
 async def test_a_deadline_that_no_market_takes_is_never_ordered(shop: Shop, within_us: int) -> None:
     with pytest.raises(InvalidValue, match=r"^deadline: .* is not within 30 days"):
-        await shop.orders.place(deal.MODEL, 5, PRICE, ANYWHERE, within_us)
+        await shop.orders.place(wanted(within_us=within_us), 5)
     assert shop.market.orders == []
 
 
@@ -134,7 +151,7 @@ async def test_a_later_award_is_held_but_not_drawn_upon_before_it_begins(shop: S
     lasting = {"expires_us": LATER_US, "settle_by_us": LATER_US}
     shop.market.grants = [Grant([NEXT_PERIOD]), Grant([lasting]), Grant([lasting])]
     within_us = LATER_US + PERIOD_US - NOW_US
-    (held,) = await shop.orders.place(deal.MODEL, 5, PRICE, ANYWHERE, within_us)
+    (held,) = await shop.orders.place(wanted(within_us=within_us), 5)
     assert held in shop.orders.held
     assert await shop.orders.recall(held.id.hex()) is held
     assert await shop.reserve(600) is not held
@@ -155,7 +172,7 @@ async def test_an_award_of_now_is_drawn_upon_although_the_markets_clock_is_ahead
 
 async def test_two_equal_orders_are_two_orders(shop: Shop) -> None:
     for _ in range(2):
-        await shop.orders.place(deal.MODEL, 5, PRICE, ANYWHERE)
+        await shop.orders.place(wanted(), 5)
     first, second = shop.market.orders
     assert first.id != second.id
 
@@ -163,7 +180,7 @@ async def test_two_equal_orders_are_two_orders(shop: Shop) -> None:
 @pytest.mark.parametrize("lots", [0, -1, 10**6 + 1])
 async def test_lots_outside_the_bounds_are_never_ordered(shop: Shop, lots: int) -> None:
     with pytest.raises(InvalidValue, match=r"^lots: "):
-        await shop.orders.place(deal.MODEL, lots, PRICE, ANYWHERE)
+        await shop.orders.place(wanted(), lots)
     assert shop.market.orders == []
 
 
@@ -288,7 +305,7 @@ def test_only_price_and_capacity_may_pass(limits: tuple[LimitName, ...], may_pas
 
 async def test_part_of_an_order_is_taken_although_the_rest_expired(shop: Shop) -> None:
     shop.market.grants = [Grant([{"lots": 2}], state=OrderState.EXPIRED)]
-    held = await shop.orders.place(deal.MODEL, 5, PRICE, ANYWHERE)
+    held = await shop.orders.place(wanted(), 5)
     assert [award.award.lots for award in held] == [2]
 
 
@@ -338,7 +355,7 @@ async def test_a_failed_order_does_not_stand_in_the_way_of_the_next(shop: Shop) 
 
 async def test_another_process_takes_up_an_award_of_the_wallet(tmp_path: Path) -> None:
     bought = shop_in(tmp_path / "buyer", order_lots=5)
-    (held,) = await bought.orders.place(deal.MODEL, 5, PRICE, ANYWHERE)
+    (held,) = await bought.orders.place(wanted(), 5)
     other = shop_in(tmp_path / "buyer", order_lots=5)
     recalled = await other.orders.recall(held.id.hex()[:10])
     assert recalled.id == held.id
@@ -421,7 +438,7 @@ async def test_an_award_that_is_told_of_again_is_the_same_award(
         return await connected()
 
     monkeypatch.setattr(shop.line, "_connected", again)
-    awards = await shop.orders.place(deal.MODEL, 5, PRICE, ANYWHERE)
+    awards = await shop.orders.place(wanted(), 5)
     assert [award.award.lots for award in awards] == [2, 3]
     assert shop.orders.held == awards
     assert len(shop.market.orders) == 2
@@ -435,7 +452,76 @@ async def test_an_award_that_jobs_draw_on_is_not_started_anew_when_it_is_told_of
     again = await shop.orders._keep(
         Granted(award=held.signed.envelope, offer=held.offer.envelope),
         order,
-        shop.orders._what[held.id],
     )
     assert again is held
     assert again.left() == 400
+
+
+async def test_several_models_are_ordered_each_for_its_own_price(shop: Shop) -> None:
+    other = samples.digest("other model")
+    models = (
+        ModelLimit(model=other, price=PRICE // 2),
+        ModelLimit(model=deal.MODEL.id, price=PRICE),
+    )
+    shop.market.grants = [Grant([{"model": deal.MODEL.id}])]
+    (held,) = await shop.orders.place(wanted(models=models, all_or_none=True), 3)
+    terms = shop.market.orders[0].message.terms
+    assert (terms.models, terms.all_or_none) == (models, True)
+    assert await shop.reserve(100) is held, "it is as good as one that was ordered for this model"
+
+
+async def test_an_order_waits_as_long_as_it_says(shop: Shop) -> None:
+    shop.market.grants = [Grant([], state=OrderState.EXPIRED)]
+    with pytest.raises(LimitsUnmet, match=r"in 2\.5 s"):
+        await shop.orders.place(wanted(wait_us=2_500_000), 3)
+    assert shop.market.orders[0].message.terms.expires_us == NOW_US + 2_500_000
+
+
+async def test_news_of_an_order_are_told_as_they_come(shop: Shop) -> None:
+    news: list[OrderStatus] = []
+    shop.market.grants = [Grant(state=OrderState.EXPIRED, unmet=(LimitName.PRICE,))]
+    (held,) = await shop.orders.place(wanted(take_or_pay_ppm=5), 3, news.append)
+    assert [each.state for each in news] == ["open", "expired"]
+    assert [each.awards for each in news] == [(), (held.id.hex(),)]
+    last = news[-1]
+    assert (last.id, last.lots) == (shop.market.orders[0].id.hex(), 3)
+    assert (last.models, last.currency) == ({deal.MODEL.message.name: PRICE}, "USD")
+    assert (last.unmet, last.take_or_pay_ppm, last.all_or_none) == (("price",), 5, False)
+    assert [each.is_open for each in news] == [True, False]
+
+
+class TestTakeOrPay:
+    @staticmethod
+    def ask_for(shop: Shop, least_ppm: int) -> None:
+        terms = samples.market_terms(take_or_pay_min_ppm=least_ppm)
+        shop.market.terms = sign(terms, MARKET).envelope
+
+    @pytest.mark.parametrize("least_ppm", [0, 150_000])
+    async def test_is_the_markets_minimum_unless_more_is_said(
+        self, shop: Shop, least_ppm: int
+    ) -> None:
+        self.ask_for(shop, least_ppm)
+        await shop.orders.place(wanted(), 1)
+        await shop.orders.place(wanted(take_or_pay_ppm=200_000), 1)
+        shares = [each.message.terms.take_or_pay_ppm for each in shop.market.orders]
+        assert shares == [least_ppm, 200_000]
+
+    async def test_is_what_the_settings_say_also_for_jobs(self, tmp_path: Path) -> None:
+        shop = shop_in(tmp_path / "buyer", take_or_pay="0.2")
+        await shop.reserve(100)
+        assert shop.market.orders[0].message.terms.take_or_pay_ppm == 200_000
+        await shop.orders.place(wanted(take_or_pay_ppm=0), 1)
+        assert shop.market.orders[1].message.terms.take_or_pay_ppm == 0
+
+    async def test_below_the_minimum_is_an_error_that_names_both(self, tmp_path: Path) -> None:
+        shop = shop_in(tmp_path / "buyer", take_or_pay="0.05")
+        self.ask_for(shop, 100_000)
+        problem = r"^take_or_pay: 0\.05 is below this market's minimum of 0\.10$"
+        with pytest.raises(InvalidValue, match=problem):
+            await shop.reserve(100)
+        assert shop.market.orders == []
+
+    async def test_an_award_with_another_share_was_not_ordered(self, shop: Shop) -> None:
+        shop.market.grants = [Grant([{"take_or_pay_ppm": 1}])]
+        with pytest.raises(MarketError, match="take-or-pay"):
+            await shop.reserve(100)

@@ -1,13 +1,14 @@
 """The Market service: what a market's handler offers, and the client of it."""
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable, Callable
 from typing import Protocol
 
 from swatow_protocol import codec, limits, parts
 from swatow_protocol.carriers.grpc.connection import CALL_S, Connection
 from swatow_protocol.carriers.grpc.server import Server
 from swatow_protocol.errors import OutcomeUnknown
+from swatow_protocol.messages import Body
 from swatow_protocol.messages.answers import (
     Catalogue,
     OfferList,
@@ -71,25 +72,10 @@ def add_market(server: Server, handler: MarketHandler) -> None:
         for part in parts.split(await handler.network_map()):
             yield part
 
-    async def submit_offer(envelope: bytes) -> bytes:
-        return codec.encode(await handler.submit_offer(envelope))
-
     async def place_orders(envelope_parts: AsyncIterator[bytes]) -> AsyncIterator[bytes]:
         envelope = await parts.join(envelope_parts, limits.BATCH_BYTES_MAX)
         async for events in handler.place_orders(envelope):
             yield codec.encode(events)
-
-    async def cancel_orders(envelope: bytes) -> bytes:
-        return codec.encode(await handler.cancel_orders(envelope))
-
-    async def redeem(envelope: bytes) -> bytes:
-        return codec.encode(await handler.redeem(envelope))
-
-    async def contest(envelope: bytes) -> bytes:
-        return codec.encode(await handler.contest(envelope))
-
-    async def ask(envelope: bytes) -> bytes:
-        return codec.encode(await handler.ask(envelope))
 
     server.add(
         "Market",
@@ -97,14 +83,23 @@ def add_market(server: Server, handler: MarketHandler) -> None:
             "GetCatalogue": get_catalogue,
             "ListOffers": list_offers,
             "GetNetworkMap": get_network_map,
-            "SubmitOffer": submit_offer,
+            "SubmitOffer": _encoded(handler.submit_offer),
             "PlaceOrders": place_orders,
-            "CancelOrders": cancel_orders,
-            "Redeem": redeem,
-            "Contest": contest,
-            "Ask": ask,
+            "CancelOrders": _encoded(handler.cancel_orders),
+            "Redeem": _encoded(handler.redeem),
+            "Contest": _encoded(handler.contest),
+            "Ask": _encoded(handler.ask),
         },
     )
+
+
+def _encoded(take: Callable[[bytes], Awaitable[Body]]) -> Callable[[bytes], Awaitable[bytes]]:
+    """Return a call that takes one envelope and encodes what it is answered with."""
+
+    async def call(envelope: bytes) -> bytes:
+        return codec.encode(await take(envelope))
+
+    return call
 
 
 class MarketClient:
