@@ -16,6 +16,7 @@ from swatow.errors import (
     InvalidValue,
     LimitsUnmet,
     MarketError,
+    OrderCancelled,
     OrderRejected,
 )
 from swatow_protocol import limits as bounds
@@ -110,6 +111,7 @@ class Orders:
             InvalidValue: the order cannot be, as where a corridor is named, but not which data
                 goes through it.
             InsufficientFunds, OrderRejected: the market does not take the order.
+            OrderCancelled: somebody with this wallet cancelled it before anything was awarded.
             LimitsUnmet: nothing was awarded while the order waited; names the limits.
             NetworkError, MarketError: as in `MarketLine.place`.
         """
@@ -118,6 +120,7 @@ class Orders:
         names = (await self._market.catalogue()).names
         awards: dict[bytes, HeldAward] = {}  # an order that is asked about again tells all of them
         unmet: tuple[LimitName, ...] = ()
+        cancelled = False
         async with aclosing(self._market.place(order)) as news:
             async for event in news:
                 _check_admitted(event)
@@ -127,7 +130,10 @@ class Orders:
                 ids = tuple(award.id.hex() for award in told)
                 on_news(order_status(order, event, names, ids))
                 if event.state is not OrderState.OPEN:
+                    cancelled = event.state is OrderState.CANCELLED
                     break
+        if not awards and cancelled:
+            raise OrderCancelled(order.id)
         if not awards:
             waited_us = order.message.terms.expires_us - order.message.issued_us
             raise LimitsUnmet(unmet, waited_us / MICROS_PER_SECOND)

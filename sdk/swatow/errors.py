@@ -5,6 +5,7 @@ SwatowError
 │   ├── InvalidRequest        the node's engine does not take the request
 │   ├── OrderRejected         the market does not take the order; carries the reason
 │   │   └── InsufficientFunds     the account cannot cover the order
+│   ├── OrderCancelled        the order was cancelled before it was awarded anything
 │   ├── LimitsUnmet           no offer met the order's limits in time; carries which
 │   └── TooEarly              the award's time has not begun; carries when it does
 ├── NodeError             the node did not do what its offer says; carries what was paid for
@@ -52,6 +53,7 @@ __all__ = [
     "NodeFailed",
     "NodeLost",
     "NodeRefused",
+    "OrderCancelled",
     "OrderRejected",
     "OutcomeUnknown",
     "Paid",
@@ -81,6 +83,14 @@ class OrderRejected(BuyerError):
 
 class InsufficientFunds(OrderRejected):
     """The account cannot cover the order at its limit price."""
+
+
+class OrderCancelled(BuyerError):
+    """The order was cancelled before it was awarded anything."""
+
+    def __init__(self, order: bytes) -> None:
+        super().__init__(f"order {order.hex()[:16]} was cancelled; nothing was awarded")
+        self.order = order
 
 
 class LimitsUnmet(BuyerError):

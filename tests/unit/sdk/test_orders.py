@@ -23,6 +23,7 @@ from swatow.errors import (
     InvalidValue,
     LimitsUnmet,
     MarketError,
+    OrderCancelled,
     OrderRejected,
     Unreachable,
 )
@@ -488,6 +489,18 @@ async def test_news_of_an_order_are_told_as_they_come(shop: Shop) -> None:
     assert (last.models, last.currency) == ({deal.MODEL.message.name: PRICE}, "USD")
     assert (last.unmet, last.take_or_pay_ppm, last.all_or_none) == (("price",), 5, False)
     assert [each.is_open for each in news] == [True, False]
+
+
+async def test_an_order_that_was_cancelled_says_so(shop: Shop) -> None:
+    shop.market.grants = [
+        Grant([], state=OrderState.CANCELLED, unmet=(LimitName.PRICE,)),
+        Grant([{"lots": 1}], state=OrderState.CANCELLED),
+    ]
+    with pytest.raises(OrderCancelled) as error:
+        await shop.orders.place(wanted(), 3)
+    assert error.value.order == shop.market.orders[0].id
+    (held,) = await shop.orders.place(wanted(), 3)
+    assert held.award.lots == 1, "what was awarded before stays awarded"
 
 
 class TestTakeOrPay:
