@@ -4,7 +4,7 @@ import asyncio
 import sqlite3
 import time
 from collections.abc import AsyncIterator, Coroutine
-from contextlib import asynccontextmanager
+from contextlib import AbstractAsyncContextManager, asynccontextmanager, nullcontext
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -49,14 +49,20 @@ class Database:
         except ValueError:  # its words may be a part of the URL, which may hold a password
             raise ConfigError("database: the URL cannot be read") from None
         self._working: set[asyncio.Future[Any]] = set()
+        self._turns: AbstractAsyncContextManager[None] = nullcontext()
         if self._engine.dialect.name == "sqlite":
+            self._turns = asyncio.Lock()
             event.listen(self._engine.sync_engine, "connect", _prepare_sqlite)
             event.listen(self._engine.sync_engine, "begin", _begin_sqlite)
 
     @asynccontextmanager
     async def writing(self) -> AsyncIterator[AsyncConnection]:
-        """Run a transaction that changes something: all of it, or nothing on any exception."""
-        async with self._engine.begin() as connection:
+        """Run a transaction that changes something: all of it, or nothing on any exception.
+
+        SQLite has one writer at a time and lets the others try again and again: here they take
+        turns, so that none of this process waits longer than those before it take.
+        """
+        async with self._turns, self._engine.begin() as connection:
             yield connection
 
     @asynccontextmanager
