@@ -1,34 +1,14 @@
-"""Programs that solve the problems of benchmarks/clearing.py, each in a process of its own.
+"""A program that solves the problems of benchmarks/clearing.py by scipy, in a process of its own.
 
-    python -m benchmarks.clearing_peers {1,2,...,scipy}
-
-A number is ours, on so many threads.
-
-They speak as the oracles of the tests do (tests/support/oracles.py), which are the other peers.
+It speaks as the oracles of the tests do (tests/support/oracles.py), which are the other peers.
 """
 
-import sys
 import time
-from functools import partial
 
 import numpy as np
 from tests.support.oracles import Found, owners, serve
 
 from swatow_market.exchange.clearing.problem import Problem
-
-
-def solve_swatow(problem: Problem, threads: int) -> Found:
-    """Return the flow of our own solver, which finds the least and greatest prices besides."""
-    from swatow_market.exchange.clearing.optimum import solve
-
-    begun = time.perf_counter()
-    solution = solve(problem, threads)
-    return Found(
-        arc_lots=solution.arc_lots,
-        demand_used=solution.demand_used,
-        supply_used=solution.supply_used,
-        seconds=time.perf_counter() - begun,
-    )
 
 
 def solve_scipy(problem: Problem) -> Found:
@@ -73,5 +53,4 @@ def solve_scipy(problem: Problem) -> Found:
 
 
 if __name__ == "__main__":
-    who = sys.argv[1]
-    serve(solve_scipy if who == "scipy" else partial(solve_swatow, threads=int(who)))
+    serve(solve_scipy)

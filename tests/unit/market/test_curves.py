@@ -79,8 +79,11 @@ def test_sorting_and_counting_add_up_alike(
 
 
 @pytest.mark.parametrize("tick", [1, 1_000])
-def test_neither_threads_nor_the_order_of_orders_change_a_curve(tick: int) -> None:
-    count = 200_000
+def test_neither_threads_nor_the_order_of_orders_change_a_curve(
+    tick: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    count = 20_000
+    monkeypatch.setattr(curves, "_ORDERS_A_THREAD", 1_000)
     random = np.random.default_rng(tick)
     segment = random.integers(-1, 50, count)
     price, lots = tick * random.integers(100, 900, count), random.integers(1, 50, count)

@@ -24,8 +24,8 @@ _BINS_MIN = 1 << 12
 """With more bins than both this and _BINS_AN_ORDER, orders are sorted."""
 _DIGIT_BITS = 11
 """Of one pass of the sort."""
-_ORDERS_A_THREAD = 1 << 16
-"""Fewer are not worth a thread."""
+_ORDERS_A_THREAD = 1 << 21
+"""Fewer are not worth a thread, and a table of bins for it."""
 _FAR = np.int64(1) << np.int64(62)
 
 
