@@ -8,11 +8,14 @@ from numba import njit
 
 from swatow_market.exchange.clearing.pivots import (
     AFTER,
+    ANCHOR,
     ARC,
     ARC_COLUMNS,
     AT,
+    BASE,
     BEFORE,
     CHILD,
+    CHILDREN,
     COST,
     DEPTH,
     DOWN,
@@ -21,8 +24,10 @@ from swatow_market.exchange.clearing.pivots import (
     INSIDE,
     LAST,
     MANY,
+    OFFSET,
     PARENT,
     PRICE,
+    PRICE_COLUMNS,
     TAIL,
     TOP,
     UP,
@@ -72,17 +77,20 @@ def plant(
         here = order[place]
         if not _fit(arc, vertex, curve, step, arcs, segments, here, over):
             _hold(arc, vertex, here, vertices - 1, arcs + len(curve) + here, over[here])
+    price = np.zeros((vertices, PRICE_COLUMNS), np.int64)
+    for here in range(vertices - 1):
+        price[vertex[here, PARENT], CHILDREN] += 1
     for place in range(1, vertices):
         here = order[place]
-        parent = vertex[here, PARENT]
-        head = vertex[parent, CHILD]
-        vertex[here, AFTER], vertex[parent, CHILD] = head, here
-        if head != -1:
-            vertex[head, BEFORE] = here
+        if price[here, CHILDREN]:
+            parent = vertex[here, PARENT]
+            head = vertex[parent, CHILD]
+            vertex[here, AFTER], vertex[parent, CHILD] = head, here
+            if head != -1:
+                vertex[head, BEFORE] = here
     for number in range(len(curve)):
         if curve[number, INSIDE]:
             arc[arcs + number, COST] = step[curve[number, AT], PRICE]
-    price = np.zeros(vertices, np.int64)
     price_tree(arc, vertex, price)
     return vertex, price
 
@@ -206,12 +214,17 @@ def _hold(arc: Ints, vertex: Ints, here: int, root: int, artificial: int, over: 
 def price_tree(arc: Ints, vertex: Ints, price: Ints) -> None:
     """Set depth and price of every vertex; the root is the last."""
     root = len(vertex) - 1
-    vertex[root, DEPTH], price[root] = 0, 0
+    for here in range(root):  # of all vertices, what they differ by from their parents
+        upwards = vertex[here, ARC]
+        downwards = arc[upwards, HEAD] == here
+        price[here, OFFSET] = arc[upwards, COST] if downwards else -arc[upwards, COST]
+        price[here, ANCHOR] = vertex[here, PARENT]
+    vertex[root, DEPTH], price[root, BASE], price[root, ANCHOR] = 0, 0, root
     here = vertex[root, CHILD]
     while here != -1:
-        upwards, parent = vertex[here, ARC], vertex[here, PARENT]
-        cost = arc[upwards, COST]
-        price[here] = price[parent] + (cost if arc[upwards, HEAD] == here else -cost)
+        parent = vertex[here, PARENT]
+        price[here, BASE] = price[parent, BASE] + price[here, OFFSET]
+        price[here, ANCHOR], price[here, OFFSET] = here, 0
         vertex[here, DEPTH] = vertex[parent, DEPTH] + 1
         if vertex[here, CHILD] != -1:
             here = vertex[here, CHILD]

@@ -4,6 +4,9 @@ Ahuja, Magnanti, Orlin, Network Flows (1993), chapter 11; long steps along curve
 have a row for each vertex, arc or curve, so that what is looked at together lies together; their
 columns are named below. Trees are strongly feasible (Cunningham 1976): from every vertex, lots can
 be sent up to the root, so no sequence of pivots repeats.
+
+Most vertices are leaves: segments that one node serves. Their prices hang on that of their parent,
+so a pivot that moves a part of the tree touches only those of its vertices that are no leaves.
 """
 
 # pyright: reportArgumentType=false, reportAssignmentType=false, reportReturnType=false
@@ -23,15 +26,25 @@ ARC: Final = 1
 """Arc to the parent."""
 DEPTH: Final = 2
 CHILD: Final = 3
-"""First child; -1 is none."""
+"""First child that is no leaf; -1 is none."""
 AFTER: Final = 4
-"""Next child of the same parent."""
+"""Next such child of the same parent."""
 BEFORE: Final = 5
 UP: Final = 6
 """Lots that may be sent to the parent on the arc to it."""
 DOWN: Final = 7
 """Lots that may be sent the other way."""
 VERTEX_COLUMNS: Final = 8
+
+BASE: Final = 0
+"""Price of a lot at a vertex that is no leaf; zero at the root."""
+ANCHOR: Final = 1
+"""The vertex itself, or the parent of a leaf."""
+OFFSET: Final = 2
+"""The price of a vertex is the base of its anchor and this."""
+CHILDREN: Final = 3
+"""How many there are. A leaf has none, nor a depth, and the root is none."""
+PRICE_COLUMNS: Final = 4
 
 TAIL: Final = 0
 HEAD: Final = 1
@@ -52,7 +65,9 @@ PRICE: Final = 0
 TOP: Final = 1
 """Lots of the curve up to the end of a step."""
 
-_BLOCK_MIN = 32
+_BLOCK_MIN = 8
+_BLOCK_SHARE = 4
+"""Of so many times the block, the square is the number of arcs and curves."""
 
 
 @njit(cache=True, nogil=True)
@@ -62,12 +77,20 @@ def bottom(curve: Ints, step: Ints, number: int, at: int) -> int:
 
 
 @njit(cache=True, nogil=True)
+def tension(price: Ints, tail: int, head: int) -> int:
+    """Return by how much a lot is dearer at `head` than at `tail`."""
+    there: int = price[price[head, ANCHOR], BASE] + price[head, OFFSET]
+    here: int = price[price[tail, ANCHOR], BASE] + price[tail, OFFSET]
+    return there - here
+
+
+@njit(cache=True, nogil=True)
 def run(
     arc: Ints, vertex: Ints, price: Ints, curve: Ints, step: Ints, listed: Ints, arcs: int
 ) -> None:
     """Pivot until none of the arcs `listed`, and no curve, is worth changing."""
     count = len(listed) + len(curve)
-    block = max(_BLOCK_MIN, int(np.sqrt(count)))
+    block = max(_BLOCK_MIN, int(np.sqrt(count)) // _BLOCK_SHARE)
     position, idle = 0, 0
     while idle < count:
         end = min(position + block, count)
@@ -98,7 +121,7 @@ def _search(
     count = len(listed)
     for place in range(position, min(end, count)):
         entering = listed[place]
-        gain = price[arc[entering, HEAD]] - price[arc[entering, TAIL]] - arc[entering, COST]
+        gain = tension(price, arc[entering, TAIL], arc[entering, HEAD]) - arc[entering, COST]
         if gain > most:
             best, most = entering, gain
     for number in range(max(position, count) - count, end - count):
@@ -113,13 +136,13 @@ def _gain_of_curve(arc: Ints, price: Ints, curve: Ints, step: Ints, arcs: int, n
     """Return what the next lot of a curve outside the tree gains, or with a minus the last."""
     if curve[number, INSIDE]:
         return 0
-    tension = price[arc[arcs + number, HEAD]] - price[arc[arcs + number, TAIL]]
+    tense = tension(price, arc[arcs + number, TAIL], arc[arcs + number, HEAD])
     at = curve[number, AT]
     gain = 0
-    if at < curve[number, LAST] and step[at, PRICE] < tension:
-        gain = tension - step[at, PRICE]
-    elif at > curve[number, FIRST] and step[at - 1, PRICE] > tension:
-        gain = tension - step[at - 1, PRICE]
+    if at < curve[number, LAST] and step[at, PRICE] < tense:
+        gain = tense - step[at, PRICE]
+    elif at > curve[number, FIRST] and step[at - 1, PRICE] > tense:
+        gain = tense - step[at - 1, PRICE]
     return gain
 
 
@@ -146,7 +169,7 @@ def _pivot(
         at = curve[number, AT]
         room = step[at, TOP] - bottom(curve, step, number, at)
         arc[entering, COST] = step[at, PRICE]
-    lots, join, leaves, at_first = _blocking(vertex, first, second, room)
+    lots, join, leaves, at_first = _blocking(vertex, price, first, second, room)
     if lots:
         _send(vertex, first, join, -lots)
         _send(vertex, second, join, lots)
@@ -161,23 +184,27 @@ def _pivot(
     if entering >= arcs:
         curve[entering - arcs, INSIDE] = 1
     cost = arc[entering, COST] if gain > 0 else -arc[entering, COST]  # from first to second
+    more = cost - tension(price, first, second)
     if at_first:
-        _hang(vertex, first, leaves, second, entering, room - lots, lots)
-        _shift(vertex, price, first, price[second] - cost - price[first])
+        _move(vertex, price, first, leaves, second, entering, room - lots, lots, -more)
     else:
-        _hang(vertex, second, leaves, first, entering, lots, room - lots)
-        _shift(vertex, price, second, price[first] + cost - price[second])
+        _move(vertex, price, second, leaves, first, entering, lots, room - lots, more)
     return False
 
 
 @njit(cache=True, nogil=True)
-def _blocking(vertex: Ints, first: int, second: int, room: int) -> tuple[int, int, int, bool]:
+def _blocking(
+    vertex: Ints, price: Ints, first: int, second: int, room: int
+) -> tuple[int, int, int, bool]:
     """Return how much fits, the top of the cycle, and what blocks: the arc above a vertex (-1 for
     the entering arc), and if that is on the side of `first`.
 
     Lots go from `first` to `second` and up to the top. Of all that block, it is the last on the
     way from the top over `first` and `second` back to the top: so the tree stays strongly feasible.
     """
+    for end in (first, second):
+        if price[end, ANCHOR] != end:
+            vertex[end, DEPTH] = vertex[vertex[end, PARENT], DEPTH] + 1
     down, low = room, -1
     up, high = room, -1
     while first != second:
@@ -204,25 +231,97 @@ def _send(vertex: Ints, here: int, join: int, lots: int) -> None:
 
 
 @njit(cache=True, nogil=True)
+def _move(
+    vertex: Ints,
+    price: Ints,
+    top: int,
+    last: int,
+    onto: int,
+    entering: int,
+    up: int,
+    down: int,
+    more: int,
+) -> None:
+    """Cut the subtree below `last` off, turn it so that `top` is its top, hang it elsewhere.
+
+    Its prices become `more`, and the entering arc, from `top` to `onto`, has these rooms.
+    """
+    cut = vertex[last, PARENT]
+    _branch(vertex, price, onto)
+    if top != last:
+        _branch(vertex, price, top)
+        price[top, CHILDREN] += 1
+        price[last, CHILDREN] -= 1
+    price[onto, CHILDREN] += 1
+    price[cut, CHILDREN] -= 1
+    if price[top, ANCHOR] != top:  # a leaf alone
+        vertex[top, PARENT], vertex[top, ARC] = onto, entering
+        vertex[top, UP], vertex[top, DOWN] = up, down
+        price[top, OFFSET] += more + price[price[top, ANCHOR], BASE] - price[onto, BASE]
+        price[top, ANCHOR] = onto
+    else:
+        _hang(vertex, top, last, onto, entering, up, down)
+        if not price[last, CHILDREN]:
+            _become_leaf(vertex, price, last)
+        if price[top, ANCHOR] == top:
+            _shift(vertex, price, top, more)
+        else:
+            price[top, OFFSET] += more
+    if not price[cut, CHILDREN] and vertex[cut, PARENT] != -1:
+        _become_leaf(vertex, price, cut)
+
+
+@njit(cache=True, nogil=True)
+def _branch(vertex: Ints, price: Ints, here: int) -> None:
+    """Make a leaf a vertex that may have children."""
+    parent = price[here, ANCHOR]
+    if parent == here:
+        return
+    price[here, BASE] = price[parent, BASE] + price[here, OFFSET]
+    price[here, ANCHOR], price[here, OFFSET] = here, 0
+    vertex[here, DEPTH] = vertex[parent, DEPTH] + 1
+    _link(vertex, here, parent)
+
+
+@njit(cache=True, nogil=True)
+def _become_leaf(vertex: Ints, price: Ints, here: int) -> None:
+    """Let the price of a vertex that has no children any more hang on its parent's."""
+    parent = vertex[here, PARENT]
+    _unlink(vertex, here)
+    price[here, OFFSET] = price[here, BASE] - price[parent, BASE]
+    price[here, ANCHOR] = parent
+
+
+@njit(cache=True, nogil=True)
+def _link(vertex: Ints, here: int, parent: int) -> None:
+    head = vertex[parent, CHILD]
+    vertex[here, AFTER], vertex[here, BEFORE] = head, -1
+    if head != -1:
+        vertex[head, BEFORE] = here
+    vertex[parent, CHILD] = here
+
+
+@njit(cache=True, nogil=True)
+def _unlink(vertex: Ints, here: int) -> None:
+    left, right = vertex[here, BEFORE], vertex[here, AFTER]
+    if left != -1:
+        vertex[left, AFTER] = right
+    else:
+        vertex[vertex[here, PARENT], CHILD] = right
+    if right != -1:
+        vertex[right, BEFORE] = left
+
+
+@njit(cache=True, nogil=True)
 def _hang(vertex: Ints, here: int, last: int, onto: int, entering: int, up: int, down: int) -> None:
-    """Cut the subtree below `last` off, turn it so that `here` is its top, hang it elsewhere."""
+    """Turn the arcs from `here` to `last` around, none of them a leaf, and link them anew."""
     while True:
         parent, old_arc = vertex[here, PARENT], vertex[here, ARC]
         old_up, old_down = vertex[here, UP], vertex[here, DOWN]
-        left, right = vertex[here, BEFORE], vertex[here, AFTER]
-        if left != -1:
-            vertex[left, AFTER] = right
-        else:
-            vertex[parent, CHILD] = right
-        if right != -1:
-            vertex[right, BEFORE] = left
+        _unlink(vertex, here)
         vertex[here, PARENT], vertex[here, ARC] = onto, entering
         vertex[here, UP], vertex[here, DOWN] = up, down
-        head = vertex[onto, CHILD]
-        vertex[here, AFTER], vertex[here, BEFORE] = head, -1
-        if head != -1:
-            vertex[head, BEFORE] = here
-        vertex[onto, CHILD] = here
+        _link(vertex, here, onto)
         if here == last:
             return
         onto, entering, up, down, here = here, old_arc, old_down, old_up, parent
@@ -231,12 +330,12 @@ def _hang(vertex: Ints, here: int, last: int, onto: int, entering: int, up: int,
 @njit(cache=True, nogil=True)
 def _shift(vertex: Ints, price: Ints, top: int, more: int) -> None:
     """Add to the prices of `top` and all below it, and set their depths."""
-    price[top] += more
+    price[top, BASE] += more
     vertex[top, DEPTH] = vertex[vertex[top, PARENT], DEPTH] + 1
     depth = vertex[top, DEPTH] + 1
     here = vertex[top, CHILD]
     while here != -1:
-        price[here] += more
+        price[here, BASE] += more
         vertex[here, DEPTH] = depth
         if vertex[here, CHILD] != -1:
             here = vertex[here, CHILD]

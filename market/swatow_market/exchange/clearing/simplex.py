@@ -35,6 +35,7 @@ from swatow_market.exchange.clearing.pivots import (
     TAIL,
     TOP,
     run,
+    tension,
 )
 from swatow_market.exchange.clearing.price_ranges import row_prices
 from swatow_market.exchange.clearing.problem import NO_PRICE, Ints, Problem, Start
@@ -192,7 +193,7 @@ def _near(arc: Ints, price: Ints, arcs: int) -> Ints:
     """Return the arcs that come nearest to gaining."""
     loss = np.empty(arcs, np.int64)
     for number in range(arcs):
-        loss[number] = arc[number, COST] + price[arc[number, TAIL]] - price[arc[number, HEAD]]
+        loss[number] = arc[number, COST] - tension(price, arc[number, TAIL], arc[number, HEAD])
     if not arcs:
         return loss
     return np.flatnonzero(loss <= np.partition(loss, arcs // _NEAR_SHARE)[arcs // _NEAR_SHARE])
@@ -204,7 +205,7 @@ def _gaining(arc: Ints, price: Ints, arcs: int, vertices: int) -> Ints:
     best, most = np.full(vertices, -1), np.zeros(vertices, np.int64)
     for number in range(arcs):
         head = arc[number, HEAD]
-        gain = price[head] - price[arc[number, TAIL]] - arc[number, COST]
+        gain = tension(price, arc[number, TAIL], head) - arc[number, COST]
         if gain > most[head]:
             best[head], most[head] = number, gain
     return best[best >= 0]
