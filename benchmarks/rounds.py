@@ -17,10 +17,10 @@ import sqlite3
 import statistics
 import tempfile
 import time
-from collections.abc import Iterator
 from contextlib import aclosing
 from dataclasses import dataclass, field
 from hashlib import blake2b
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -30,10 +30,9 @@ from tests.support import samples
 from swatow_market.admin import deposit
 from swatow_market.config import MarketSettings
 from swatow_mesh.processes import Child, Children
-from swatow_protocol import codec
 from swatow_protocol.carriers.grpc.connection import connect
 from swatow_protocol.carriers.grpc.market import MarketClient
-from swatow_protocol.envelope import Signed, sign
+from swatow_protocol.envelope import Signed, sign, verify
 from swatow_protocol.identity import Identity
 from swatow_protocol.limits import BATCH_ORDERS_MAX
 from swatow_protocol.messages import (
@@ -81,8 +80,9 @@ class Bench:
 
     market: Child
     home: Path
-    model: Signed[Model]
-    rng: random.Random
+    model: bytes = b""
+    """Id of the model that is traded."""
+    rng: random.Random = field(default_factory=lambda: random.Random(1))
 
     @property
     def address(self) -> tuple[bytes, str]:
@@ -101,7 +101,7 @@ async def main() -> None:
     """Set up, measure, print."""
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
     parser.add_argument("--orders", type=int, default=BATCH_ORDERS_MAX, help="open orders")
-    parser.add_argument("--seconds", type=float, default=20.0, help="how long each book is measured")
+    parser.add_argument("--seconds", type=float, default=20.0, help="measured beside each book")
     parser.add_argument("--buyers", type=int, default=8, help="who send orders at once")
     parser.add_argument("--json", action="store_true")
     options = parser.parse_args()
@@ -116,8 +116,7 @@ async def main() -> None:
             terminal.note("beside an empty book")
             await measure(bench, phases[0], options.seconds, options.buyers)
             terminal.note(f"{options.orders:,} orders come in batches of {BATCH_ROWS:,}")
-            filling = [asyncio.create_task(stand(bench, n)) for n in range(options.orders // BATCH_ROWS)]
-            batch_s = [await bench_taken for bench_taken in [first for first in filling]]
+            batch_s = [await stand(bench, n) for n in range(options.orders // BATCH_ROWS)]
             terminal.note(f"a batch was answered in {statistics.median(batch_s):.2f} s")
             await measure(bench, phases[1], options.seconds, options.buyers)
             rows = [row_of(bench, phase) for phase in phases]
@@ -136,13 +135,10 @@ async def set_up(children: Children, at: Path) -> Bench:
         *("market", "run", "-d", str(home), "--listen", "127.0.0.1:0"),
         *("--round-ms", str(ROUND_MS), "--log-level", "warning"),
     )
-    bench = Bench(market, home, None, random.Random(1))  # type: ignore[arg-type]
+    bench = Bench(market, home)
     client = await bench.client()
-    catalogue = await client.catalogue()
-    envelope = catalogue.models[0]
-    from swatow_protocol.envelope import verify
-
-    bench.model = verify(envelope, Model, network="local", now_us=None)
+    listed = (await client.catalogue()).models[0]
+    bench.model = verify(listed, Model, network="local", now_us=None).id
     for number in range(NODES):
         verdict = await client.submit_offer(offer_of(bench, number).envelope)
         assert verdict.decision is Decision.ACCEPT, verdict
@@ -160,7 +156,7 @@ def offer_of(bench: Bench, number: int) -> Signed[Any]:
         valid_from_us=at_us,
         expires_us=at_us + OFFER_LIFE_US,
         sequence=1,
-        model=bench.model.id,
+        model=bench.model,
         zone=zone(number),
         later=(),
         steps=tuple(PriceStep(price=first * (5 + n) // 5, lots=20_000) for n in range(4)),
@@ -173,7 +169,7 @@ def terms_of(bench: Bench, price: int, number: int) -> OrderTerms:
     """Return terms of an order: some zones, and half of the time a cap on carbon."""
     around = tuple(sorted({zone(number + n) for n in range(0, 3 * (1 + number % 5), 3)}))
     return samples.terms(
-        models=(ModelLimit(model=bench.model.id, price=price),),
+        models=(ModelLimit(model=bench.model, price=price),),
         limits=Limits(zones=around, carbon_mg_per_lot=150 + number if number % 2 else None),
         expires_us=now_us() + ORDER_LIFE_US,
     )
@@ -214,9 +210,8 @@ async def measure(bench: Bench, phase: Phase, seconds: float, buyers: int) -> No
     await asyncio.sleep(3 * ROUND_MS / 1_000)
     phase.first_us = now_us()
     until = time.perf_counter() + seconds
-    await asyncio.gather(
-        *(buy(bench, phase, client, buyer, until) for client, buyer in zip(clients, identities, strict=True))
-    )
+    pairs = zip(clients, identities, strict=True)
+    await asyncio.gather(*(buy(bench, phase, client, buyer, until) for client, buyer in pairs))
     phase.last_us = now_us()
 
 
@@ -273,7 +268,7 @@ def row_of(bench: Bench, phase: Phase) -> dict[str, Any]:
             " ORDER BY closed_us",
             (phase.first_us, phase.last_us),
         ).fetchall()
-    gaps = [(after[0] - before[0]) / 1e6 for before, after in zip(rounds, rounds[1:], strict=False)]
+    gaps = [(after[0] - before[0]) / 1e6 for before, after in pairwise(rounds)]
     answers = sorted(phase.answers_ms)
     return {
         "beside": phase.name,

@@ -7,8 +7,8 @@ import numpy as np
 from swatow_market.exchange.book import Snapshot
 from swatow_market.exchange.clearing.curves import NOWHERE, demand_curves
 from swatow_market.exchange.clearing.pools import Chain, Place, Rows, later_supply, rows_of
+from swatow_market.exchange.clearing.price_ranges import row_prices
 from swatow_market.exchange.clearing.problem import Ints, Problem
-from swatow_market.exchange.clearing.row_prices import row_prices
 from swatow_market.exchange.clearing.supply import NOW, Supply, supply_of
 from swatow_market.exchange.offer_table import Bools, OfferTable, Row
 from swatow_market.exchange.orders import OrderColumns
@@ -57,7 +57,9 @@ class Compiled:
     def segment_prices(self, node_prices: Ints) -> Ints:
         """(S,) Return the cheapest delivered price of each segment; -1 where no node has one."""
         rows = self.rows
-        return row_prices(rows.arc_start, rows.arc_node, rows.arc_cost, node_prices, self.segments)
+        arcs = (rows.arc_start, rows.arc_node, rows.arc_cost)
+        _, prices = row_prices(*arcs, node_prices, self.segments)
+        return prices
 
 
 def compile_round(snapshot: Snapshot) -> Compiled:
