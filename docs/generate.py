@@ -1,4 +1,5 @@
-"""Write the generated parts of docs/protocol.md: messages, fields, limits, the life of a job.
+"""Write the generated parts of the docs: messages, fields, limits and the life of a job in
+protocol.md, the worked example and its drawing in clearing.md.
 
     python docs/generate.py           rewrite them
     python docs/generate.py --check   only tell whether they are up to date
@@ -16,6 +17,8 @@ import sys
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from types import ModuleType
+
+import clearing_example
 
 from swatow_protocol import limits, messages
 from swatow_protocol.errors import Refusal
@@ -36,21 +39,23 @@ from swatow_protocol.messages import (
 )
 from swatow_protocol.messages.base import Message
 
-PAGE = Path(__file__).parent / "protocol.md"
+HERE = Path(__file__).parent
+DRAWING = HERE / "clearing.svg"
 MODULES = (model, network_map, offer, order, award, job, payment, service)
 
 
 def main() -> None:
-    """Rewrite the page, or compare it."""
-    old = PAGE.read_text("utf-8")
-    new = old
-    for name, make in PARTS.items():
-        new = _replace(new, name, make())
-    if "--check" in sys.argv[1:]:
-        if new != old:
-            sys.exit("docs/protocol.md is out of date: run `make docs`")
-    else:
-        PAGE.write_text(new, "utf-8")
+    """Rewrite what is generated, or compare it."""
+    made = {DRAWING: clearing_example.drawing()}
+    for page, parts in PAGES.items():
+        made[page] = page.read_text("utf-8")
+        for name, make in parts.items():
+            made[page] = _replace(made[page], page, name, make())
+    for path, new in made.items():
+        if "--check" not in sys.argv[1:]:
+            path.write_text(new, "utf-8")
+        elif not path.exists() or new != path.read_text("utf-8"):
+            sys.exit(f"docs/{path.name} is out of date: run `make docs`")
 
 
 def signed_messages() -> str:
@@ -112,21 +117,24 @@ def lifecycle() -> str:
     return "\n".join(parts)
 
 
-PARTS: dict[str, Callable[[], str]] = {
-    "signed messages": signed_messages,
-    "bodies": bodies,
-    "answers": answer_bodies,
-    "field types": field_types,
-    "enumerations": enumerations,
-    "limits": wire_limits,
-    "lifecycle": lifecycle,
+PAGES: dict[Path, dict[str, Callable[[], str]]] = {
+    HERE / "protocol.md": {
+        "signed messages": signed_messages,
+        "bodies": bodies,
+        "answers": answer_bodies,
+        "field types": field_types,
+        "enumerations": enumerations,
+        "limits": wire_limits,
+        "lifecycle": lifecycle,
+    },
+    HERE / "clearing.md": {"example": clearing_example.tables},
 }
 
 
-def _replace(page: str, name: str, text: str) -> str:
+def _replace(page: str, path: Path, name: str, text: str) -> str:
     begin, end = f"<!-- begin {name} -->", f"<!-- end {name} -->"
     pattern = re.compile(re.escape(begin) + ".*?" + re.escape(end), re.DOTALL)
-    assert len(pattern.findall(page)) == 1, f"docs/protocol.md needs one part {name!r}"
+    assert len(pattern.findall(page)) == 1, f"docs/{path.name} needs one part {name!r}"
     return pattern.sub(lambda _: f"{begin}\n{text.strip()}\n{end}", page)
 
 
