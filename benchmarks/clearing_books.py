@@ -101,6 +101,12 @@ class Network:
     """(N,) Of its first step, nanos a lot."""
     node_share: NDArray[np.float64]
     """(N,) Share of its model's lots."""
+    node_zone: Ints
+    """(N,)"""
+    node_class: Ints
+    """(N,) The strictest class that it is certified for."""
+    length: NDArray[np.float64]
+    """(ZONES, ZONES) Of the path from a buyer's zone to a node's."""
     rich: bool = False
 
 
@@ -173,7 +179,8 @@ def make_network(seed: int, *, rich: bool = False) -> Network:
     seller, model = np.nonzero(random.random((SELLERS, MODELS)) < SERVED_CHANCE)
     share = random.lognormal(0, 0.8, len(seller))
     price = 0.8 * MODEL_PRICE[model] * power[zone[seller]] * skill[seller]
-    length = np.linalg.norm(place[:, None] - place[None], axis=2)[:, zone[seller]]
+    between = np.linalg.norm(place[:, None] - place[None], axis=2)
+    length = between[:, zone[seller]]
     reach = np.array(TIER_REACH)
     may = (
         (length[:, None, None, None] <= reach[:, None, None, None])
@@ -195,6 +202,9 @@ def make_network(seed: int, *, rich: bool = False) -> Network:
         node_model=model,
         node_price=np.rint(price).astype(np.int64),
         node_share=share / np.bincount(model, share)[model],
+        node_zone=zone[seller],
+        node_class=certified[seller],
+        length=between,
         rich=rich,
     )
 

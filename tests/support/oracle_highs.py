@@ -19,7 +19,7 @@ def solve(problem: Problem) -> Found:
     begun = time.perf_counter()
     highs = highspy.Highs()  # type: ignore[no-untyped-call]
     highs.setOptionValue("output_flag", False)
-    highs.passModel(_linear_program(problem))
+    highs.passModel(linear_program(problem))
     highs.run()
     status = highs.getModelStatus()
     # A program without columns has the empty optimum.
@@ -37,7 +37,7 @@ def solve(problem: Problem) -> Found:
     return found
 
 
-def _linear_program(problem: Problem) -> highspy.HighsLp:
+def linear_program(problem: Problem) -> highspy.HighsLp:
     """Columns are arcs, demand steps, supply steps; rows the balances of all vertices."""
     segments = problem.segments
     arcs, wanted, offered = map(len, (problem.arc_node, problem.demand_lots, problem.supply_lots))

@@ -33,7 +33,8 @@ def shared(orders: list[BookOrder], lots: int, salt: bytes) -> dict[bytes, int]:
     hashes = [row_hash(order.id, 0, salt) for order in orders]
     wanted = np.array([order.lots for order in orders], np.int64)
     carried = np.array([order.carried for order in orders], np.bool_)
-    shares = share(wanted, carried, hashes, lots).tolist()
+    whole = np.array([order.terms.all_or_none for order in orders], np.bool_)
+    shares = share(wanted, carried, whole, hashes, lots).tolist()
     return dict(zip([order.id for order in orders], shares, strict=True))
 
 
@@ -198,10 +199,67 @@ class TestAllOrNone:
         assert lots_of(outcome, orders) == [3, 0, 6]
         assert outcome.passed_over == (cheap.id,)
 
-    def test_of_equal_limits_the_larger_gives_way(self) -> None:
-        large, small = demand("large", 5, 8, all_or_none=True), demand("s", 4, 8, all_or_none=True)
-        outcome = clear(snapshot([supply("a", (3, 6))], [large, small]))
-        assert lots_of(outcome, [large, small]) == [0, 4]
+    def test_of_equal_limits_the_larger_that_fits_stays(self) -> None:
+        """5 of 6 lots are worth more to both sides than 4."""
+        sizes = {"too large": 7, "large": 5, "small": 4}
+        orders = [demand(name, lots, 8, all_or_none=True) for name, lots in sizes.items()]
+        outcome = clear(snapshot([supply("a", (3, 6))], orders))
+        assert lots_of(outcome, orders) == [0, 5, 0]
+
+    def test_at_its_own_limit_it_is_not_passed_over(self) -> None:
+        """Nothing was to be gained at a price of 8; the other one sets it."""
+        block, plain = demand("block", 3, 8, all_or_none=True), demand("plain", 8, 8)
+        outcome = clear(snapshot([supply("a", (8, 5))], [block, plain]))
+        assert lots_of(outcome, [block, plain]) == [0, 5]
+        assert outcome.passed_over == ()
+
+    def test_takes_nothing_from_others_at_its_price(self) -> None:
+        """6 of 12 lots: half of the level is its, which is 3 lots, and it wants 6."""
+        block, plain = demand("block", 6, 8, all_or_none=True), demand("plain", 6, 8)
+        for large in (block, demand("block", 4, 8, all_or_none=True)):
+            outcome = clear(snapshot([supply("a", (3, 6))], [large, plain]))
+            assert lots_of(outcome, [large, plain]) == [0, 6]
+        outcome = clear(snapshot([supply("a", (3, 8))], [block, plain]))
+        assert lots_of(outcome, [block, plain]) == [0, 6]
+
+    def test_is_served_whole_out_of_its_part_of_a_level(self) -> None:
+        blocks = [demand(f"block {lots}", lots, 8, all_or_none=True) for lots in (2, 3, 4)]
+        plain = demand("plain", 9, 8)
+        outcome = clear(snapshot([supply("a", (3, 12))], [*blocks, plain]))
+        assert lots_of(outcome, [*blocks, plain]) == [2, 0, 4, 6]
+        assert outcome.passed_over == ()
+
+    @given(
+        orders=st.lists(
+            st.tuples(st.integers(1, 30), st.booleans(), st.booleans()), min_size=1, max_size=8
+        ),
+        data=st.data(),
+    )
+    @settings(max_examples=200)
+    def test_a_level_is_shared_to_the_last_lot_and_nobody_else_gets_less_than_its_part(
+        self, orders: list[tuple[int, bool, bool]], data: st.DataObject
+    ) -> None:
+        rows = [
+            demand(str(number), lots, 8, all_or_none=whole, carried=carried)
+            for number, (lots, whole, carried) in enumerate(orders)
+        ]
+        lots = data.draw(st.integers(0, sum(order.lots for order in rows)))
+        got = shared(rows, lots, SALT)
+        assert sum(got.values()) == lots
+        assert all(got[order.id] <= order.lots for order in rows)
+        for carried in (True, False):
+            alike = [order for order in rows if order.carried is carried]
+            wanted = sum(order.lots for order in alike)
+            here = min(lots, wanted)
+            lots -= here
+            assert sum(got[order.id] for order in alike) == here
+            others = [order for order in alike if not order.terms.all_or_none]
+            for order in others:
+                assert got[order.id] >= here * order.lots // wanted
+            cut = [o for o in alike if o.terms.all_or_none and 0 < got[o.id] < o.lots]
+            assert len(cut) <= 1
+            if cut:
+                assert all(got[order.id] == order.lots for order in others)
 
     def test_below_the_price_is_not_passed_over(self) -> None:
         order = demand("1", 6, 2, all_or_none=True)

@@ -3,6 +3,10 @@
 Carried-over orders first, then in proportion to quantity: by quantity and not by order, so that
 splitting an order gains nothing; never by time within a round. What proportion leaves over goes by
 largest remainder, and equal remainders by a salted hash of the order's id, which nobody can aim at.
+
+All-or-none rows cannot share so. Together they have the part that their quantity has, and of that
+as many are served whole as fit, the largest first, so that little is left over; the rest is for
+the others. So to state all-or-none takes nothing from anybody, and gains nothing at equal price.
 """
 
 from dataclasses import dataclass
@@ -30,23 +34,26 @@ class Handed:
     """What the lots would cost if each cost its limit price, in nanos."""
 
 
-def filled_rows(orders: OrderColumns, step: Ints, wanted: Ints, used: Ints, salt: bytes) -> Ints:
+def filled_rows(
+    orders: OrderColumns, whole: Bools, step: Ints, wanted: Ints, used: Ints, salt: bytes
+) -> Ints:
     """(r,) Return the lots of each row: all of it, nothing, or its share of a marginal step.
 
     Args:
         orders: n orders of r rows.
+        whole: (r,) which rows are all-or-none; in part they are filled only where they must be.
         step: (r,) demand step of each row, NOWHERE for none.
         wanted: (D,) lots of each step.
         used: (D,) lots served of each step.
         salt: decides what quantity cannot.
     """
     served = np.flatnonzero(step != NOWHERE)
-    whole = used == wanted
+    served = served[used[step[served]] > 0]
     filled = np.zeros(len(step), np.int64)
-    full = served[whole[step[served]]]
-    filled[full] = orders.lots[full]
-    marginal = ~whole & (used > 0)
-    members = served[marginal[step[served]]]
+    filled[served] = np.minimum(orders.lots[served], used[step[served]])
+    members = served[(used < wanted)[step[served]]]
+    together = np.bincount(step[members], minlength=len(used)) > 1
+    members = members[together[step[members]]]
     members = members[np.argsort(step[members], kind="stable")]
     of_order = orders.order
     for rows in np.split(members, np.flatnonzero(np.diff(step[members])) + 1):
@@ -58,23 +65,28 @@ def filled_rows(orders: OrderColumns, step: Ints, wanted: Ints, used: Ints, salt
                 )
             ]
             carried = orders.carried[of_order[rows]]
-            filled[rows] = share(orders.lots[rows], carried, hashes, int(used[step[rows[0]]]))
+            lots = int(used[step[rows[0]]])
+            filled[rows] = share(orders.lots[rows], carried, whole[rows], hashes, lots)
     return filled
 
 
-def share(wanted: Ints, carried: Bools, hashes: list[bytes], lots: int) -> Ints:
+def share(wanted: Ints, carried: Bools, whole: Bools, hashes: list[bytes], lots: int) -> Ints:
     """(m,) Share `lots` among the rows of one price level.
 
     Args:
         wanted: (m,) lots of each row; in all no fewer than `lots`.
         carried: (m,) which were in the book in an earlier round.
+        whole: (m,) which are all-or-none. At most one of them is filled in part, and only if all
+            others of its kind, carried or not, are filled whole.
         hashes: (m) break ties.
         lots: how many there are.
     """
     shares = np.zeros(len(wanted), np.int64)
     for group in (np.flatnonzero(carried), np.flatnonzero(~carried)):
         here = min(lots, int(wanted[group].sum()))
-        shares[group] = _pro_rata(wanted[group], [hashes[each] for each in group], here)
+        shares[group] = _share_alike(
+            wanted[group], whole[group], [hashes[each] for each in group], here
+        )
         lots -= here
     assert not lots, "no more is shared than is wanted"
     return shares
@@ -131,6 +143,26 @@ def _added_up(handed: Handed) -> Handed:
         charge=charge[first],
         worth=np.add.reduceat(handed.worth[by_order], first),
     )
+
+
+def _share_alike(wanted: Ints, whole: Bools, hashes: list[bytes], lots: int) -> Ints:
+    """Share among rows that only quantity tells apart."""
+    blocks, others = np.flatnonzero(whole).tolist(), np.flatnonzero(~whole)
+    if not blocks:
+        return _pro_rata(wanted, hashes, lots)
+    shares = np.zeros(len(wanted), np.int64)
+    part = int(wanted[blocks].sum()) * lots // int(wanted.sum())
+    blocks.sort(key=lambda each: (-wanted[each], hashes[each]))
+    for each in blocks:
+        if wanted[each] <= part:
+            shares[each] = wanted[each]
+            part -= int(wanted[each])
+    left = lots - int(shares.sum())
+    here = min(left, int(wanted[others].sum()))
+    shares[others] = _pro_rata(wanted[others], [hashes[each] for each in others], here)
+    if left > here:  # less than any block that is not served
+        shares[next(each for each in blocks if not shares[each])] = left - here
+    return shares
 
 
 def _pro_rata(wanted: Ints, hashes: list[bytes], lots: int) -> Ints:

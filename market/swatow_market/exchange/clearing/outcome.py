@@ -53,6 +53,8 @@ class Cleared:
     """(n,) Segment of each order, below zero where no offer may serve it."""
     taken: Bools
     """(n,) Whether an order is in the problem, if it has a segment."""
+    solves: int
+    """How many optima were found until no all-or-none order was filled in part."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,7 +73,7 @@ class Outcome:
     """(offer id, start of a later period, or 0 for now) -> nanos a lot; where no lots are free
     there is none."""
     passed_over: tuple[bytes, ...]
-    """Orders with all-or-none rows that were rejected although their limit would clear, by id."""
+    """All-or-none orders that were left out although their limit lies above the price, by id."""
     welfare: int
     """What buyers would have paid at most, less what nodes asked and paths charge, in nanos."""
     cleared: Cleared = field(compare=False, repr=False)
