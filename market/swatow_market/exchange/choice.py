@@ -7,6 +7,7 @@ import numpy as np
 from swatow_market.exchange.book import Snapshot
 from swatow_market.exchange.clearing import Outcome, clear
 from swatow_market.exchange.clearing.fills import row_hash
+from swatow_market.exchange.clearing.warm import Kept
 from swatow_market.exchange.orders import Ints, OrderColumns
 
 
@@ -22,21 +23,33 @@ class Decision:
     """(r,) Lots of each row."""
     told: Ints
     """(n,) What kept each order from being filled: Unmet, as its buyer knows it."""
+    kept: Kept
+    """Of all open orders: what the next round may begin with."""
 
 
-def decide(snapshot: Snapshot, awards_max: int) -> Decision:
+def decide(
+    snapshot: Snapshot, awards_max: int, threads: int = 1, kept: Kept | None = None
+) -> Decision:
     """Clear the whole book; if that makes too many awards, clear some of what it would fill.
 
     Who has waited takes part first, and among equals it is chance that nobody can aim at: neither
     time nor price would be fair to all models and places. The others are carried over, so they
     come before those that are new.
+
+    Args:
+        snapshot: the book, as it is.
+        awards_max: how many awards there may be, unless a single order makes more.
+        threads: how many may clear at once.
+        kept: what the round before came to; it saves time and changes nothing.
     """
     orders = snapshot.orders.by_id()
     numbers = np.arange(len(orders))
-    most = awards_max
+    most, of_all = awards_max, None
     while True:
         part = orders if len(numbers) == len(orders) else orders.take(numbers)
-        outcome = clear(replace(snapshot, orders=part))
+        outcome = clear(replace(snapshot, orders=part), threads, kept)
+        kept = outcome.kept
+        of_all = of_all or kept
         if len(outcome.fills) <= awards_max or len(numbers) <= 1:
             break
         numbers = numbers[_fewer(outcome, most, snapshot.salt)]
@@ -44,7 +57,7 @@ def decide(snapshot: Snapshot, awards_max: int) -> Decision:
     filled, told = np.zeros(len(orders.lots), np.int64), orders.told.copy()
     filled[_rows(orders, numbers)] = outcome.filled
     told[numbers] = outcome.unmet
-    return Decision(outcome, orders, filled, told)
+    return Decision(outcome, orders, filled, told, of_all)
 
 
 def _fewer(outcome: Outcome, most: int, salt: bytes) -> Ints:

@@ -7,6 +7,7 @@ process stops leading.
 
 import asyncio
 import contextlib
+import os
 from collections.abc import Iterator
 from dataclasses import replace
 
@@ -19,6 +20,7 @@ from swatow_market.exchange.certificate.publish import publish_round
 from swatow_market.exchange.certificate.record import Round, encode, id_of
 from swatow_market.exchange.choice import Decision, decide
 from swatow_market.exchange.clearing import Outcome, Unmet, limits_unmet, prepare
+from swatow_market.exchange.clearing.warm import Kept
 from swatow_market.exchange.orders import BookOrder
 from swatow_market.ledger import accounts
 from swatow_market.published import compress
@@ -38,6 +40,8 @@ them takes."""
 EXPLAINED_MAX = 64
 """Orders of a round that are told which limits keep every offer away; others may ask."""
 SALT_BYTES = 32
+ROUND_THREADS_MAX = 8
+"""Threads that clear a round, and no more than there are cores."""
 RULE_VERSION = 1
 """Of what is published: the mechanism by which rounds are cleared."""
 
@@ -49,6 +53,8 @@ class Rounds:
 
     def __init__(self, state: MarketState) -> None:
         self._state = state
+        self._threads = min(os.cpu_count() or 1, ROUND_THREADS_MAX)
+        self._kept: Kept | None = None  # of the last round
 
     async def lead(self) -> None:
         """Take the lead of the shard and fill the book with its open orders."""
@@ -121,7 +127,10 @@ class Rounds:
             lots_promised=lots_promised,
             periods=later_starts(now_us, state.terms.message.period_us),
         )
-        decision = await asyncio.to_thread(decide, snapshot, ROUND_AWARDS_MAX)
+        decision = await asyncio.to_thread(
+            decide, snapshot, ROUND_AWARDS_MAX, self._threads, self._kept
+        )
+        self._kept = decision.kept
         async with state.database.writing() as connection:
             number = await store.begin_round(connection, state.shard, state.epoch)
             if number is None:

@@ -1,5 +1,6 @@
 """A snapshot in arrays: orders by segment, segments by the rows of offers that may serve them."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 import numpy as np
@@ -31,6 +32,8 @@ class Compiled:
     rows: Rows
     """Arcs. Costs are path charge + handicap: what an order pays less for that model."""
     supply: Supply
+    keys: Mapping[int, bytes]
+    """Signature -> the key of its row of offers."""
 
     @property
     def segments(self) -> int:
@@ -83,6 +86,7 @@ def compile_round(snapshot: Snapshot) -> Compiled:
         lots=orders.lots,
         rows=rows,
         supply=supply,
+        keys=keys,
     )
 
 

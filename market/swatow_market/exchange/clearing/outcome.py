@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 
 from swatow_market.exchange.book import Snapshot
 from swatow_market.exchange.clearing.problem import Ints, Problem, Solution
+from swatow_market.exchange.clearing.warm import Kept
 from swatow_market.exchange.orders import Bools, OrderColumns
 
 
@@ -77,6 +78,8 @@ class Outcome:
     welfare: int
     """What buyers would have paid at most, less what nodes asked and paths charge, in nanos."""
     cleared: Cleared = field(compare=False, repr=False)
+    kept: Kept = field(compare=False, repr=False)
+    """What the next round may begin with."""
 
     @property
     def orders(self) -> OrderColumns:

@@ -13,7 +13,7 @@ from itertools import accumulate
 import numpy as np
 
 from swatow_market.exchange.clearing.problem import Ints
-from swatow_market.exchange.clearing.supply import Supply
+from swatow_market.exchange.clearing.supply import NOW, Supply
 from swatow_market.exchange.offer_table import Row
 from swatow_market.exchange.orders import joined, starts
 
@@ -32,6 +32,10 @@ class Rows:
     arc_charge: Ints
     places: Mapping[Place, int]
     """Segment -> its number."""
+    segments: list[tuple[bytes, int]]
+    """(S) The key of its row of offers, and when the last pool that it draws on starts, or NOW."""
+    pools: list[tuple[bytes, int]]
+    """(H) The key of its row of offers, and when its period starts."""
 
 
 @dataclass(slots=True)
@@ -101,4 +105,12 @@ def rows_of(chains: Mapping[bytes, Chain], segments: Iterable[Place], nodes: int
         arc_cost=joined(costs),
         arc_charge=joined(charges),
         places={place: number for number, place in enumerate(wanted)},
+        segments=[
+            (key, chains[key].periods[length - 1] if length else NOW) for key, length in wanted
+        ],
+        pools=[
+            (key, start_us)
+            for key, length in lengths.items()
+            for start_us in chains[key].periods[:length]
+        ],
     )

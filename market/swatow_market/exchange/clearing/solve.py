@@ -13,10 +13,11 @@ from swatow_market.exchange.clearing.problem import NO_PRICE, Ints, Problem
 from swatow_market.exchange.clearing.reasons import why_unmet
 from swatow_market.exchange.clearing.supply import Supply
 from swatow_market.exchange.clearing.unfold import unfold
+from swatow_market.exchange.clearing.warm import Kept, keep, start_from
 from swatow_market.exchange.clearing.whole import settle
 
 
-def clear(snapshot: Snapshot, threads: int = 1) -> Outcome:
+def clear(snapshot: Snapshot, threads: int = 1, kept: Kept | None = None) -> Outcome:
     """Clear one round. Deterministic: the same book gives the same outcome on any machine,
     in whatever order its orders came.
 
@@ -26,10 +27,13 @@ def clear(snapshot: Snapshot, threads: int = 1) -> Outcome:
     Args:
         snapshot: the book, as it is.
         threads: how many may solve parts of the book that nothing joins.
+        kept: what an earlier round came to. It saves time where the books are alike, and changes
+            nothing.
     """
     snapshot = replace(snapshot, orders=snapshot.orders.by_id())
     orders, compiled = snapshot.orders, compile_round(snapshot)
-    settled = settle(orders, compiled, snapshot.salt, threads)
+    start = start_from(kept, snapshot, compiled) if kept else None
+    settled = settle(orders, compiled, snapshot.salt, threads, start)
     found = settled.found
     solution, prices = found.solution, found.prices
     up = solution.price_least + solution.price_greatest - prices
@@ -64,6 +68,7 @@ def clear(snapshot: Snapshot, threads: int = 1) -> Outcome:
             taken=orders.totals(~found.taken) == 0,
             solves=settled.solves,
         ),
+        kept=keep(snapshot, compiled, settled.start),
     )
 
 

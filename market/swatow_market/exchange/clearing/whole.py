@@ -48,6 +48,8 @@ class Found:
     """(N,) The middle of each node's range, rounded down."""
     filled: Ints
     """(r,) Lots of each row."""
+    start: Start
+    """From which it, and ones like it, are found soon."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,6 +63,8 @@ class Settled:
     """(r,) Rows that are not in it although their limit lies above the price of their segment."""
     solves: int
     """How many it took."""
+    start: Start
+    """From which the relaxed round, and ones like it, are found soon."""
 
 
 def settle(
@@ -83,7 +87,7 @@ def settle(
     """
     search = _Search(orders, compiled, salt, threads)
     first = search.find(np.ones(len(compiled.order), np.bool_), start)
-    best = search.leave(first, SOLVES_MAX) or search.find(~search.whole, first.solution.start)
+    best = search.leave(first, SOLVES_MAX) or search.find(~search.whole, first.start)
     tried = np.zeros(len(compiled.order), np.bool_)
     bound = first.solution.welfare
     for _ in range(RETURNS_MAX):
@@ -94,10 +98,16 @@ def settle(
         tried[row] = True
         taken = best.taken.copy()
         taken[row] = True
-        again = search.leave(search.find(taken, best.solution.start), RETURN_SOLVES_MAX)
+        again = search.leave(search.find(taken, best.start), RETURN_SOLVES_MAX)
         if again is not None and again.solution.welfare > best.solution.welfare:
             best = again
-    return Settled(best, first.solution, search.gains(best) > 0, search.solves)
+    return Settled(
+        found=best,
+        relaxed=first.solution,
+        passed_over=search.gains(best) > 0,
+        solves=search.solves,
+        start=first.start,
+    )
 
 
 class _Search:
@@ -125,7 +135,8 @@ class _Search:
             self._orders, self.whole, step, problem.demand_lots, solution.demand_used, self._salt
         )
         prices = middle(solution.price_least, solution.price_greatest)
-        return Found(taken, problem, solution, prices, filled)
+        assert solution.start is not None
+        return Found(taken, problem, solution, prices, filled, solution.start)
 
     def leave(self, found: Found, solves: int) -> Found | None:
         """Take rows out until none is filled in part; None if so many solves do not do."""
@@ -136,7 +147,7 @@ class _Search:
             taken = found.taken & ~partial
             if turn >= STEADY_SOLVES:
                 taken[self._next(found, partial, 1 << (turn - STEADY_SOLVES))] = False
-            found = self.find(taken, found.solution.start)
+            found = self.find(taken, found.start)
         return None
 
     def gains(self, found: Found) -> Ints:
