@@ -26,18 +26,18 @@ from benchmarks.clearing_books import (
     start_from,
     trace_orders,
 )
+from tests.support.market_records import ROUND
 from tests.support.oracles import peak_bytes
 
 from swatow_market.exchange.certificate.merkle import Head
 from swatow_market.exchange.certificate.publish import publish
-from swatow_market.exchange.certificate.record import Round, encode
+from swatow_market.exchange.certificate.record import encode
 from swatow_market.exchange.certificate.verify import verify
 from swatow_market.exchange.clearing.optimum import solve
 from swatow_market.exchange.clearing.problem import Ints, Problem, Solution, Start
 
 RENEWED = 0.01
 """Share of orders that differ between a book and the one before it."""
-ROUND = Round(network="local", shard="main", epoch=1, number=1, rule_version=1, salt=bytes(32))
 
 
 @dataclass(frozen=True, slots=True)

@@ -94,7 +94,17 @@ def measure(network: Network, orders: int, seed: int, repeats: int) -> dict[str,
 def record_of(problem: Problem, solution: Solution, orders: int) -> bytes:
     """Return the record of the round; its offers and orders are in no tree."""
     network = Round(
-        network="local", shard="main", epoch=1, number=1, rule_version=1, salt=bytes(32)
+        network="local",
+        shard="main",
+        epoch=1,
+        number=1,
+        rule_version=1,
+        salt=bytes(32),
+        network_map=bytes(32),
+        first_period_us=0,
+        period_us=0,
+        periods=0,
+        inputs=bytes(32),
     )
     record = publish(
         round_=network,

@@ -24,10 +24,10 @@ from typing import Any
 import numpy as np
 from benchmarks.clearing_books import make_network, make_orders
 from benchmarks.market_books import make_snapshot
+from tests.support.market_records import ROUND
 
 from swatow_market.exchange.book import Snapshot
 from swatow_market.exchange.certificate.publish import publish_round
-from swatow_market.exchange.certificate.record import Round
 from swatow_market.exchange.certificate.verify import judge
 from swatow_market.exchange.clearing import Outcome, clear, prepare
 from swatow_market.exchange.clearing.compiled import compile_round
@@ -104,10 +104,7 @@ def in_part(outcome: Outcome) -> int:
 
 def shortfall_of(outcome: Outcome) -> Any:
     """Have the record verified; return what it says of all-or-none orders."""
-    number = Round(
-        network="local", shard="main", epoch=1, number=1, rule_version=1, salt=outcome.snapshot.salt
-    )
-    judgement = judge(publish_round(number, outcome).record)
+    judgement = judge(publish_round(ROUND, outcome).record)
     assert judgement.shortfall is not None, judgement.findings
     return judgement.shortfall
 

@@ -13,7 +13,8 @@ from swatow_market.config import MarketSettings
 from swatow_market.ledger import accounts
 from swatow_market.ledger.database import Database, sqlite_url
 from swatow_market.published import PublishedRound, decompress
-from swatow_market.service import store
+from swatow_market.service import records
+from swatow_market.service.replays import Replayed, replay
 from swatow_protocol import codec
 from swatow_protocol.envelope import content_id
 from swatow_protocol.errors import InvalidValue
@@ -57,7 +58,7 @@ async def latest_rounds(
 ) -> list[dict[str, Any]]:
     """Return the rounds that traded last, latest first. Errors as in `books`."""
     async with _reading(settings, directory) as connection:
-        return await store.latest_rounds(connection, most)
+        return await records.latest_rounds(connection, most)
 
 
 async def published_round(settings: MarketSettings, directory: Path, name: str) -> bytes:
@@ -67,18 +68,38 @@ async def published_round(settings: MarketSettings, directory: Path, name: str) 
         InvalidValue: no such round, or its record is not kept.
         ConfigError: as in `books`.
     """
+    async with _reading(settings, directory) as connection:
+        row = await _kept_round(connection, settings.shard, name)
+    return codec.encode(PublishedRound(head=row["head"], record=decompress(row["record"])))
+
+
+async def replayed_round(settings: MarketSettings, directory: Path, name: str) -> Replayed:
+    """Clear a round again from what is kept of it, by NUMBER or EPOCH/NUMBER.
+
+    Raises:
+        InvalidValue: as in `published_round`, or its inputs are not kept.
+        MessageRefused: what is kept is not what was signed.
+        ConfigError: as in `books`.
+    """
+    async with _reading(settings, directory) as connection:
+        row = await _kept_round(connection, settings.shard, name)
+        if row["inputs"] is None:
+            raise InvalidValue("round", f"the inputs of {name} were not kept")
+        return await replay(connection, row)
+
+
+async def _kept_round(connection: AsyncConnection, shard: str, name: str) -> dict[str, Any]:
     epoch, _, number = name.rpartition("/")
     if not number.isdecimal() or (epoch and not epoch.isdecimal()):
         raise InvalidValue("round", f"{name!r} is not NUMBER or EPOCH/NUMBER")
-    async with _reading(settings, directory) as connection:
-        row = await store.read_round(
-            connection, settings.shard, int(epoch) if epoch else None, int(number)
-        )
+    row = await records.read_round(
+        connection, shard, int(epoch) if epoch else None, int(number), with_inputs=True
+    )
     if row is None or row["head"] is None:
-        raise InvalidValue("round", f"no round {name} of shard {settings.shard} has traded")
+        raise InvalidValue("round", f"no round {name} of shard {shard} has traded")
     if row["record"] is None:
         raise InvalidValue("round", f"the record of {name} is no longer kept")
-    return codec.encode(PublishedRound(head=row["head"], record=decompress(row["record"])))
+    return row
 
 
 @asynccontextmanager

@@ -109,6 +109,8 @@ class MarketSettings(Settings):
     """Most open orders of one buyer."""
     records_days: Annotated[int, Field(ge=1, le=3_650)] = 30
     """How long the published records of rounds are kept; what was traded is kept for good."""
+    round_files: bool = True
+    """Write each round that trades to a file in `rounds` of the directory, for as long."""
     deposit_min: MoneySetting = 0
     """Smallest deposit."""
     zones: Annotated[tuple[ZoneSettings, ...], Field(max_length=limits.ZONES_MAX)] = ()

@@ -64,14 +64,14 @@ def check(data: bytes) -> Checked:
     return Checked(head, record, judge(record))
 
 
-def compress(record: bytes) -> bytes:
-    """Return a record as the database keeps it."""
-    return zlib.compress(record, _COMPRESSION)
+def compress(data: bytes) -> bytes:
+    """Return a record, or the inputs of a round, as the database keeps them."""
+    return zlib.compress(data, _COMPRESSION)
 
 
-def decompress(kept: bytes) -> bytes:
-    """Return the record that the database has kept."""
-    return zlib.decompressobj().decompress(kept, RECORD_BYTES_MAX)
+def decompress(kept: bytes, bytes_max: int = RECORD_BYTES_MAX) -> bytes:
+    """Return what the database has kept: a record, or up to `bytes_max` of something else."""
+    return zlib.decompressobj().decompress(kept, bytes_max)
 
 
 def _head(envelope: bytes) -> RoundHead:

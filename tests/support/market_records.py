@@ -21,7 +21,17 @@ from swatow_market.exchange.clearing.price_ranges import middle
 from swatow_market.exchange.clearing.problem import Ints, Problem, Solution
 
 ROUND = Round(
-    network="local", shard="main", epoch=3, number=1_234, rule_version=1, salt=bytes(range(32))
+    network="local",
+    shard="main",
+    epoch=3,
+    number=1_234,
+    rule_version=1,
+    salt=bytes(range(32)),
+    network_map=bytes(32),
+    first_period_us=0,
+    period_us=0,
+    periods=0,
+    inputs=bytes(32),
 )
 
 Steps = list[tuple[int, int]]

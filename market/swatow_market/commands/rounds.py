@@ -1,4 +1,4 @@
-"""`swatow market rounds` and `verify`: what rounds left behind. Heavy imports stay inside."""
+"""`swatow market rounds`, `verify`, `replay`: what rounds left. Heavy imports stay inside."""
 
 import asyncio
 from pathlib import Path
@@ -133,6 +133,52 @@ def verify(
     if wrong:
         terminal.fail("the round is wrong: " + "; ".join(wrong))
     terminal.text("The outcome is optimal and the prices are right.")
+
+
+def replay(what: str, *, directory: Directory = None, json: Json = False) -> None:
+    """Clear a round again from what the database keeps of it, and compare the records.
+
+    Example: swatow market replay 1/17
+
+    Ends with 1 if the record comes out other than the one that was published, and says where.
+
+    Parameters
+    ----------
+    what
+        A round of this market's database: NUMBER or EPOCH/NUMBER.
+    """
+    from swatow_market import admin
+    from swatow_market.config import MarketSettings
+    from swatow_protocol.errors import MessageRefused
+    from swatow_protocol.shell.settings import load, role_directory
+    from swatow_protocol.shell.terminal import Terminal
+
+    terminal = Terminal(as_json=json)
+    home = role_directory("market", directory)
+    settings = load(MarketSettings, home).settings
+    try:
+        found = asyncio.run(admin.replayed_round(settings, home, what))
+    except MessageRefused as refusal:
+        terminal.fail(f"{what}: {refusal}")
+    number, same = found.head.round, not found.differs
+    if json:
+        terminal.data(
+            {
+                "shard": number.shard,
+                "epoch": number.epoch,
+                "number": number.number,
+                "record": found.head.record.hex(),
+                "replayed": found.record.hex(),
+                "same": same,
+                "differs": list(found.differs),
+            }
+        )
+        if not same:
+            raise SystemExit(1)
+        return
+    if not same:
+        terminal.fail("the round comes out other than published: " + ", ".join(found.differs))
+    terminal.text(f"Round {number.epoch}/{number.number} gives the same record, byte for byte.")
 
 
 def _facts_of(found: "Checked") -> list[tuple[str, object]]:

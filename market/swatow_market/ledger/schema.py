@@ -137,9 +137,19 @@ rounds = Table(
     Column("welfare", BigInteger, nullable=False),
     Column("head", LargeBinary),  # the market's signed word on the record; none if nothing traded
     Column("record", LargeBinary),  # compressed; forgotten after a time
+    Column("inputs", LargeBinary),  # what it was cleared from, compressed; forgotten with it
 )
 _HAS_RECORD = rounds.c.record.is_not(None)  # so that old rounds cost nothing to pass over
 Index(None, rounds.c.closed_us, sqlite_where=_HAS_RECORD, postgresql_where=_HAS_RECORD)
+
+offers = Table(  # that were in a round whose inputs are kept
+    "offers",
+    metadata,
+    Column("id", LargeBinary(32), primary_key=True),
+    Column("expires_us", BigInteger, nullable=False),
+    Column("envelope", LargeBinary, nullable=False),
+)
+Index(None, offers.c.expires_us)
 
 awards = Table(
     "awards",

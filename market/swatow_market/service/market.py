@@ -108,7 +108,9 @@ async def open_market(
             await accounts.check_currency(connection, settings.currency)
             for account in (accounts.CASH, accounts.CARRIER, accounts.FEE):
                 await accounts.open_account(connection, account, settings.currency)
-        state = _state(settings, identity, models, signed_map, database, now_us, random_bytes)
+        state = _state(
+            settings, directory, identity, models, signed_map, database, now_us, random_bytes
+        )
         market = Market(state)
         await market.rounds.lead()
     except BaseException:
@@ -119,6 +121,7 @@ async def open_market(
 
 def _state(
     settings: MarketSettings,
+    directory: Path,
     identity: Identity,
     models: dict[bytes, Signed[Model]],
     signed_map: Signed[NetworkMap],
@@ -137,6 +140,7 @@ def _state(
         now_us=now_us,
         random_bytes=random_bytes,
         records_us=settings.records_days * 86_400 * MICROS_PER_SECOND,
+        rounds_directory=directory / "rounds" if settings.round_files else None,
     )
 
 
@@ -159,9 +163,12 @@ async def serve_market(
     add_market(server, market)
     await server.start(settings.listen)
     on_ready(f"{state.identity.key.hex()}@{settings.advertise or server.address}")
+    catching_up = asyncio.create_task(market.rounds.kept.catch_up())
     try:
         await market.rounds.run(stop)
     finally:
+        catching_up.cancel()
+        await asyncio.gather(catching_up, return_exceptions=True)
         await server.stop(STOP_S)
         await state.database.close()
         log.info("stopped")

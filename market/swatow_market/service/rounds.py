@@ -16,20 +16,18 @@ import structlog
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from swatow_market.exchange.certificate.publish import publish_round
-from swatow_market.exchange.certificate.record import Round, encode, id_of
 from swatow_market.exchange.choice import Decision, decide
 from swatow_market.exchange.clearing import Outcome, Unmet, limits_unmet, prepare
 from swatow_market.exchange.clearing.warm import Kept
 from swatow_market.exchange.orders import BookOrder
 from swatow_market.ledger import accounts
-from swatow_market.published import compress
 from swatow_market.service import store
 from swatow_market.service.grants import Grant, make_grants
+from swatow_market.service.kept import KeptRounds
 from swatow_market.service.orders import end_orders, forget_orders, round_event
+from swatow_market.service.publication import Publication, publish
 from swatow_market.service.state import MarketState
-from swatow_protocol.envelope import sign
-from swatow_protocol.messages import RoundHead, RoundNumber
+from swatow_protocol.messages import RoundNumber
 from swatow_protocol.messages.answers import Granted, OrderEvent, OrderState
 from swatow_protocol.periods import later_starts
 from swatow_protocol.units import MICROS_PER_SECOND
@@ -42,8 +40,6 @@ EXPLAINED_MAX = 64
 SALT_BYTES = 32
 ROUND_THREADS_MAX = 8
 """Threads that clear a round, and no more than there are cores."""
-RULE_VERSION = 1
-"""Of what is published: the mechanism by which rounds are cleared."""
 
 log = structlog.get_logger("swatow.rounds")
 
@@ -54,7 +50,8 @@ class Rounds:
     def __init__(self, state: MarketState) -> None:
         self._state = state
         self._threads = min(os.cpu_count() or 1, ROUND_THREADS_MAX)
-        self._kept: Kept | None = None  # of the last round
+        self._last: Kept | None = None  # the solution of the last round
+        self.kept = KeptRounds(state)
 
     async def lead(self) -> None:
         """Take the lead of the shard and fill the book with its open orders."""
@@ -128,22 +125,44 @@ class Rounds:
             periods=later_starts(now_us, state.terms.message.period_us),
         )
         decision = await asyncio.to_thread(
-            decide, snapshot, ROUND_AWARDS_MAX, self._threads, self._kept
+            decide, snapshot, ROUND_AWARDS_MAX, self._threads, self._last
         )
-        self._kept = decision.kept
+        self._last = decision.kept
         async with state.database.writing() as connection:
             number = await store.begin_round(connection, state.shard, state.epoch)
             if number is None:
                 raise state.not_leading()
-            events = await self._write(connection, decision, number, now_us)
+            publication = await self._published(decision.outcome, number, now_us)
+            events = await self._write(connection, decision, number, now_us, publication)
+            forgotten = await self.kept.forget(connection, now_us)
         state.book.settle_round(decision.orders, decision.filled, decision.told)
         state.feed.publish(events)
         lots = sum(fill.lots for fill in decision.outcome.fills)
         tell = log.info if lots else log.debug
         tell("round", number=number, orders=len(decision.outcome.orders), lots=lots)
+        await self.kept.written(number, publication, snapshot.offers, forgotten)
+
+    async def _published(self, outcome: Outcome, number: int, now_us: int) -> Publication | None:
+        """Return what is published of a round; nothing of one that did not trade."""
+        if not outcome.fills:
+            return None
+        state = self._state
+        return await asyncio.to_thread(
+            publish,
+            outcome,
+            state.identity,
+            network=state.network,
+            number=RoundNumber(shard=state.shard, epoch=state.epoch, number=number),
+            now_us=now_us,
+        )
 
     async def _write(
-        self, connection: AsyncConnection, decision: Decision, number: int, now_us: int
+        self,
+        connection: AsyncConnection,
+        decision: Decision,
+        number: int,
+        now_us: int,
+        publication: Publication | None,
     ) -> list[OrderEvent]:
         """Write the round: its record, awards with their holds, and what is left of orders."""
         state, outcome = self._state, decision.outcome
@@ -157,10 +176,11 @@ class Rounds:
             "orders": len(snapshot.orders),
             "lots": sum(fill.lots for fill in outcome.fills),
             "welfare": outcome.welfare,
-            **await asyncio.to_thread(self._published, outcome, number, now_us),
+            **await asyncio.to_thread(_columns, publication),
         }
         await store.add_round(connection, row)
-        await store.forget_records(connection, now_us - state.records_us)
+        if publication is not None:
+            await self.kept.keep_offers(connection, snapshot.offers)
         grants = await asyncio.to_thread(
             make_grants,
             state,
@@ -177,28 +197,12 @@ class Rounds:
         await store.update_curves(connection, _curves_left(outcome))
         return events
 
-    def _published(self, outcome: Outcome, number: int, now_us: int) -> dict[str, bytes | None]:
-        """Return the record of a round that traded and the signed word on it."""
-        if not outcome.fills:
-            return {"head": None, "record": None}
-        state = self._state
-        of = Round(
-            network=state.network,
-            shard=state.shard,
-            epoch=state.epoch,
-            number=number,
-            rule_version=RULE_VERSION,
-            salt=outcome.snapshot.salt,
-        )
-        record = encode(publish_round(of, outcome).record)
-        head = RoundHead(
-            network=state.network,
-            sender=state.identity.key,
-            issued_us=now_us,
-            round=RoundNumber(shard=state.shard, epoch=state.epoch, number=number),
-            record=id_of(record),
-        )
-        return {"head": sign(head, state.identity).envelope, "record": compress(record)}
+
+def _columns(publication: Publication | None) -> dict[str, bytes | None]:
+    """Return the columns of a round's row; compressing them is slow enough for another thread."""
+    if publication is None:
+        return {"head": None, "record": None, "inputs": None}
+    return {**publication.row}
 
 
 def _events(outcome: Outcome, grants: list[Grant]) -> list[OrderEvent]:

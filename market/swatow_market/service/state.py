@@ -4,6 +4,7 @@ import asyncio
 from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
 from sqlalchemy.ext.asyncio import AsyncConnection
@@ -40,6 +41,8 @@ class MarketState:
     random_bytes: Callable[[int], bytes]
     records_us: int
     """How long records of rounds are kept."""
+    rounds_directory: Path | None = None
+    """Where rounds are written as files; None is nowhere."""
     book: Book = field(default_factory=Book)
     feed: Feed = field(default_factory=Feed)
     round_lock: asyncio.Lock = field(default_factory=asyncio.Lock)

@@ -53,36 +53,6 @@ async def add_round(connection: AsyncConnection, row: dict[str, Any]) -> None:
     await connection.execute(rounds.insert(), row)
 
 
-async def forget_records(connection: AsyncConnection, before_us: int) -> None:
-    """Drop the records of rounds that closed before; what they traded stays."""
-    old = (rounds.c.closed_us < before_us) & rounds.c.record.is_not(None)
-    await connection.execute(update(rounds).where(old).values(record=None))
-
-
-async def latest_rounds(connection: AsyncConnection, most: int) -> list[dict[str, Any]]:
-    """Return the rounds that traded last, latest first, without their records."""
-    columns = [column for column in rounds.c if column is not rounds.c.record]
-    query = (
-        select(*columns, rounds.c.record.is_not(None).label("has_record"))
-        .where(rounds.c.head.is_not(None))
-        .order_by(rounds.c.closed_us.desc(), rounds.c.number.desc())
-        .limit(most)
-    )
-    return [dict(row) for row in (await connection.execute(query)).mappings()]
-
-
-async def read_round(
-    connection: AsyncConnection, shard: str, epoch: int | None, number: int
-) -> dict[str, Any] | None:
-    """Return a round of an epoch, or of the latest epoch that has had one of this number."""
-    query = select(rounds).where(rounds.c.shard == shard, rounds.c.number == number)
-    if epoch is not None:
-        query = query.where(rounds.c.epoch == epoch)
-    found = await connection.execute(query.order_by(rounds.c.epoch.desc()).limit(1))
-    row = found.mappings().first()
-    return dict(row) if row else None
-
-
 async def add_message(
     connection: AsyncConnection, message_id: bytes, kind: str, envelope: bytes, now_us: int
 ) -> bool:

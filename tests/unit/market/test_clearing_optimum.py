@@ -9,7 +9,6 @@ from hypothesis import strategies as st
 
 from swatow_market.exchange.book import Snapshot
 from swatow_market.exchange.certificate.publish import publish_round
-from swatow_market.exchange.certificate.record import Round
 from swatow_market.exchange.certificate.verify import judge
 from swatow_market.exchange.certificate.whole import Shortfall
 from swatow_market.exchange.clearing import Outcome, clear
@@ -20,7 +19,6 @@ from swatow_protocol.messages.answers import LimitName
 from tests.support.market_books import (
     MODEL,
     OTHER,
-    SALT,
     SMALL_PRICE_MAX,
     Drawn,
     books,
@@ -32,6 +30,7 @@ from tests.support.market_books import (
     unmet_of,
 )
 from tests.support.market_oracle import asks, best, dual, supporting_prices, worth
+from tests.support.market_records import ROUND
 
 
 def frozen(drawn: Drawn) -> Snapshot:
@@ -193,8 +192,7 @@ def test_no_choice_of_all_or_none_orders_is_worth_more_than_the_bound(drawn: Dra
     most, _ = best(book)
     bound = outcome.cleared.relaxed.welfare
     assert 0 <= outcome.welfare <= most <= bound
-    number = Round(network="local", shard="main", epoch=1, number=1, rule_version=1, salt=SALT)
-    judgement = judge(publish_round(number, outcome).record)
+    judgement = judge(publish_round(ROUND, outcome).record)
     assert judgement.findings == ()
     assert judgement.shortfall == Shortfall(
         passed_over=len(outcome.passed_over),

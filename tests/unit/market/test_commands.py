@@ -2,12 +2,18 @@
 
 import json
 import sqlite3
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
 import pytest
+from msgspec import structs
 
 from swatow_market.commands import app
+from swatow_market.exchange.certificate.inputs import Inputs
+from swatow_market.exchange.certificate.record import pack, unpack
+from swatow_market.published import compress, decompress
+from swatow_protocol import codec
 from swatow_protocol.errors import ConfigError, InvalidValue
 from tests.support import samples
 from tests.support.market_world import UNIT, open_world
@@ -352,3 +358,22 @@ class TestRounds:
     def test_that_there_are_not_are_named(self, run: Run, traded: Path) -> None:
         with pytest.raises(InvalidValue, match="7"):
             run("verify", "7")
+
+    def test_are_cleared_again_to_the_same_record(self, run: Run, traded: Path) -> None:
+        same = "Round 1/1 gives the same record, byte for byte.\n"
+        assert run("replay", "1") == same
+        told = json.loads(run("replay", "1/1", "--json"))
+        assert (told["same"], told["differs"]) == (True, [])
+        assert told["replayed"] == told["record"]
+
+    def test_that_come_out_otherwise_are_told_with_one(self, run: Run, traded: Path) -> None:
+        with closing(sqlite3.connect(traded / "market.sqlite")) as database, database:
+            (kept,) = database.execute("SELECT inputs FROM rounds").fetchone()
+            given = codec.decode(Inputs, decompress(kept))
+            more = structs.replace(given, lots=pack(unpack(given.lots) + 1))
+            changed = compress(codec.encode(more))
+            database.execute("UPDATE rounds SET inputs = ?", (changed,))
+        for words in (("replay", "1"), ("replay", "1", "--json")):
+            with pytest.raises(SystemExit) as left:
+                run(*words)
+            assert left.value.code == 1

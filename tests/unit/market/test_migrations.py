@@ -83,7 +83,7 @@ def expected(tmp_path: Path) -> dict[str, dict[str, Any]]:
     return found
 
 
-HEAD = "0004"
+HEAD = "0005"
 BEFORE_PERIODS: dict[str, dict[str, Any]] = {
     "messages": {"id": b"message", "kind": "order", "received_us": 1, "envelope": b""},
     "orders": {

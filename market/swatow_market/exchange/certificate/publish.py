@@ -4,6 +4,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from swatow_market.exchange.book import Snapshot
 from swatow_market.exchange.certificate.merkle import Head, Tree
 from swatow_market.exchange.certificate.record import (
     Record,
@@ -16,6 +17,9 @@ from swatow_market.exchange.certificate.trader import offer_leaf, order_leaf
 from swatow_market.exchange.clearing import Outcome
 from swatow_market.exchange.clearing.price_ranges import middle
 from swatow_market.exchange.clearing.problem import Ints, Problem, Solution
+
+RULE_VERSION = 1
+"""Of what is published: the mechanism by which rounds are cleared."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,6 +49,26 @@ class Recorded:
     record: Record
     offers: Tree
     orders: Tree
+
+
+def round_of(
+    snapshot: Snapshot, *, network: str, shard: str, epoch: int, number: int, inputs: bytes
+) -> Round:
+    """Return what a record says of its round; `inputs` are those of the snapshot, by id."""
+    periods = snapshot.periods
+    return Round(
+        network=network,
+        shard=shard,
+        epoch=epoch,
+        number=number,
+        rule_version=RULE_VERSION,
+        salt=snapshot.salt,
+        network_map=snapshot.network_map.id,
+        first_period_us=periods.start,
+        period_us=periods.step if periods else 0,
+        periods=len(periods),
+        inputs=inputs,
+    )
 
 
 def publish_round(number: Round, outcome: Outcome) -> Recorded:

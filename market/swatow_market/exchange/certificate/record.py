@@ -30,7 +30,7 @@ from swatow_market.exchange.certificate.merkle import Head
 from swatow_protocol import codec, limits
 from swatow_protocol.errors import MessageRefused, Refusal
 from swatow_protocol.messages.base import Body
-from swatow_protocol.messages.fields import Count, Name, Serial
+from swatow_protocol.messages.fields import Count, DurationUs, Id, Name, Serial, TimeUs
 
 Ints: TypeAlias = NDArray[np.int64]
 
@@ -82,6 +82,16 @@ class Round(Body, frozen=True, kw_only=True):
     number: Serial
     rule_version: Count
     salt: Salt
+    network_map: Id
+    """Id of the NetworkMap by which paths and corridors were looked up."""
+    first_period_us: TimeUs
+    """Start of the first later period for which there might be supply."""
+    period_us: DurationUs
+    """Length of each; zero where there are none."""
+    periods: Count
+    """How many there are."""
+    inputs: Id
+    """Id of the inputs that the market keeps: all else that the outcome depends on."""
 
 
 class Totals(Body, frozen=True, kw_only=True):
