@@ -72,8 +72,10 @@ def judge_offer(signed: Signed[Offer], rules: Rules, book: Book, now_us: int) ->
     return ACCEPTED
 
 
-def judge_terms(terms: OrderTerms, sender: bytes, rules: Rules, now_us: int) -> Verdict:
-    """Decide about the terms of verified orders."""
+def judge_terms(
+    terms: OrderTerms, sender: bytes, rules: Rules, now_us: int, *, in_batch: bool = False
+) -> Verdict:
+    """Decide about the terms of verified orders, sent one by one or in a batch."""
     timely = _judge_times(terms, rules, now_us)
     if timely is not ACCEPTED:
         return timely
@@ -88,7 +90,7 @@ def judge_terms(terms: OrderTerms, sender: bytes, rules: Rules, now_us: int) -> 
         least = rules.terms.take_or_pay_min_ppm
         detail = f"take_or_pay_ppm {terms.take_or_pay_ppm}, this market's minimum is {least}"
         return rejected(AdmissionReason.SHARE_TOO_LOW, detail)
-    unsupported = _unsupported(terms, sender)
+    unsupported = _unsupported(terms, sender, in_batch=in_batch)
     if unsupported:
         return rejected(AdmissionReason.NOT_SUPPORTED, unsupported)
     return ACCEPTED
@@ -116,9 +118,9 @@ def _judge_times(terms: OrderTerms, rules: Rules, now_us: int) -> Verdict:
     return ACCEPTED
 
 
-def _unsupported(terms: OrderTerms, sender: bytes) -> str:
+def _unsupported(terms: OrderTerms, sender: bytes, *, in_batch: bool) -> str:
     asked = {
-        "immediate": terms.immediate,
+        "immediate in a batch": terms.immediate and in_batch,  # it is decided by itself, at once
         "package": terms.package is not None,
         "payer": terms.payer not in (None, sender),
     }

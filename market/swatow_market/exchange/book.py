@@ -43,13 +43,21 @@ class Book:
 
     def __init__(self) -> None:
         self._offers: dict[tuple[bytes, bytes], BookOffer] = {}
+        self._live: tuple[BookOffer, ...] | None = ()  # None is to be sorted anew
         self._orders = OpenOrders()
         self._expected: dict[bytes, BookOrder] = {}  # being written, in no round yet
         self._open: Counter[bytes] = Counter()  # rows by buyer
 
+    @property
+    def live(self) -> tuple[BookOffer, ...]:
+        """Return the live offers by id: the same object for as long as they are the same."""
+        if self._live is None:
+            self._live = tuple(sorted(self._offers.values(), key=lambda entry: entry.id))
+        return self._live
+
     def offers(self) -> list[BookOffer]:
         """Return the live offers by id."""
-        return sorted(self._offers.values(), key=lambda entry: entry.id)
+        return list(self.live)
 
     def offer_of(self, node: bytes, model: bytes) -> BookOffer | None:
         """Return the live offer of a node for a model."""
@@ -62,11 +70,13 @@ class Book:
     def put_offer(self, entry: BookOffer) -> None:
         """Add an offer; it takes the place of the node's older one for the model."""
         self._offers[entry.offer.sender, entry.offer.model] = entry
+        self._live = None
 
     def drop_expired_offers(self, now_us: int) -> None:
         """Forget offers whose validity is over."""
         live = {key: each for key, each in self._offers.items() if each.offer.expires_us > now_us}
-        self._offers = live
+        if len(live) < len(self._offers):
+            self._offers, self._live = live, None
 
     def orders(self) -> OrderColumns:
         """Return the open orders as they stand, by id."""

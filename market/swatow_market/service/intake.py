@@ -21,10 +21,12 @@ from swatow_market.exchange.offers import BookOffer
 from swatow_market.exchange.orders import BookOrder
 from swatow_market.ledger import accounts
 from swatow_market.service import store
+from swatow_market.service.immediate import Immediate
 from swatow_market.service.orders import (
     admitted_event,
     end_orders,
     forget_orders,
+    insufficient,
     messages_of,
     order_events,
 )
@@ -40,7 +42,6 @@ from swatow_protocol.messages.answers import (
     OrderState,
     Verdict,
 )
-from swatow_protocol.units import format_money
 
 
 class Intake:
@@ -48,6 +49,7 @@ class Intake:
 
     def __init__(self, state: MarketState) -> None:
         self._state = state
+        self._immediate = Immediate(state)
 
     def submit_offer(self, envelope: bytes) -> Verdict:
         """Take an offer into the book, or say why not."""
@@ -73,6 +75,13 @@ class Intake:
             MessageRefused: the envelope is neither an order nor a batch, or fails a check.
         """
         signed, entries, verdict = await self._read(envelope)
+        if verdict.decision is Decision.ACCEPT and entries[0].terms.immediate:
+            bought = await self._state.database.finish(self._immediate.buy(signed, entries[0]))
+            if bought is not None:
+                for message in messages_of([bought]):
+                    yield message
+                return
+            verdict = ignored(AdmissionReason.KNOWN)
         lots = {entry.id: entry.lots for entry in entries}
         ids = list(lots) or [signed.id]
         subscription = self._state.feed.subscribe(ids)
@@ -139,9 +148,9 @@ class Intake:
         if await self._state.database.finish(self._is_known(signed.id)):
             return signed, expand(), ignored(AdmissionReason.KNOWN)
         check_time(signed.message, now_us)
-        rules = self._state.rules
+        rules, in_batch = self._state.rules, signed.message.kind == "order_batch"
         for terms in all_terms:
-            verdict = judge_terms(terms, signed.message.sender, rules, now_us)
+            verdict = judge_terms(terms, signed.message.sender, rules, now_us, in_batch=in_batch)
             if verdict.decision is not Decision.ACCEPT:
                 return signed, [], verdict
         try:
@@ -188,7 +197,7 @@ class Intake:
         amounts = {entry.id: entry.worth for entry in entries}
         account = accounts.buyer_account(message.sender)
         if not await accounts.hold(connection, account, amounts):
-            return await self._insufficient(connection, account, sum(amounts.values()))
+            return await insufficient(connection, account, sum(amounts.values()), state.currency)
         await store.add_orders(connection, state.shard, signed.id, entries)
         return ACCEPTED
 
@@ -199,14 +208,6 @@ class Intake:
     async def _is_known(self, message: bytes) -> bool:
         async with self._state.database.reading() as connection:
             return await store.has_message(connection, message)
-
-    async def _insufficient(
-        self, connection: AsyncConnection, account: str, needed: int
-    ) -> Verdict:
-        found = await accounts.read_accounts(connection, [account])
-        free = accounts.balance(found[0]) - found[0]["held"] if found else 0
-        detail = f"needed {format_money(needed)}, free {format_money(free)} {self._state.currency}"
-        return rejected(AdmissionReason.INSUFFICIENT_FUNDS, detail)
 
     async def _where_they_stand(self, ids: list[bytes], verdict: Verdict) -> list[OrderEvent]:
         async with self._state.database.reading() as connection:

@@ -6,12 +6,14 @@ from typing import Any
 from msgspec import structs
 from sqlalchemy.ext.asyncio import AsyncConnection
 
+from swatow_market.exchange.admission import rejected
 from swatow_market.ledger import accounts
 from swatow_market.service import store
 from swatow_market.service.state import MarketState
 from swatow_protocol import codec, limits
 from swatow_protocol.messages.answers import (
     AWARDS_PER_ORDER_MAX,
+    AdmissionReason,
     Decision,
     Granted,
     LimitName,
@@ -20,6 +22,7 @@ from swatow_protocol.messages.answers import (
     OrderState,
     Verdict,
 )
+from swatow_protocol.units import format_money
 
 EVENTS_PER_MESSAGE = 1_024
 
@@ -40,6 +43,16 @@ def forget_orders(state: MarketState, events: list[OrderEvent]) -> None:
     for event in events:
         state.book.drop_order(event.order)
     state.feed.publish(events)
+
+
+async def insufficient(
+    connection: AsyncConnection, account: str, needed: int, currency: str
+) -> Verdict:
+    """Return the refusal of an order whose limit price a buyer's account does not cover."""
+    found = await accounts.read_accounts(connection, [account])
+    free = accounts.balance(found[0]) - found[0]["held"] if found else 0
+    detail = f"needed {format_money(needed)}, free {format_money(free)} {currency}"
+    return rejected(AdmissionReason.INSUFFICIENT_FUNDS, detail)
 
 
 def admitted_event(order: bytes, verdict: Verdict, lots: int) -> OrderEvent:

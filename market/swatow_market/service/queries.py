@@ -7,6 +7,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from swatow_market.ledger import accounts
 from swatow_market.service import store
 from swatow_market.service.orders import order_events
+from swatow_market.service.prices import posted_prices
 from swatow_market.service.state import MarketState
 from swatow_protocol.envelope import verify
 from swatow_protocol.errors import MessageRefused, Refusal
@@ -16,6 +17,7 @@ from swatow_protocol.messages.answers import (
     AccountStatement,
     AwardStatement,
     OrderEvent,
+    PostedPrice,
     QueryAnswer,
     Standby,
 )
@@ -35,6 +37,7 @@ async def answer(state: MarketState, envelope: bytes) -> QueryAnswer:
     orders: tuple[OrderEvent, ...] = ()
     awards: tuple[AwardStatement, ...] = ()
     standby: tuple[Standby, ...] = ()
+    prices: tuple[PostedPrice, ...] = ()
     async with state.database.reading() as connection:
         if query.subject is Subject.ACCOUNT:
             statements = await _accounts(connection, query.sender)
@@ -42,11 +45,18 @@ async def answer(state: MarketState, envelope: bytes) -> QueryAnswer:
             orders = await _orders(connection, query)
         elif query.subject is Subject.AWARDS:
             awards = await _awards(connection, state, query)
+        elif query.subject is Subject.PRICES:
+            prices = await posted_prices(connection, state, query.ids)
         else:
             standby = await _standby(connection, query)
         number = await store.last_round(connection, state.shard)
     return QueryAnswer(
-        accounts=statements, orders=orders, awards=awards, standby=standby, round=number
+        accounts=statements,
+        orders=orders,
+        awards=awards,
+        standby=standby,
+        prices=prices,
+        round=number,
     )
 
 

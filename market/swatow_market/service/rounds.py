@@ -87,6 +87,7 @@ class Rounds:
         """Expire what is over, then clear what is open."""
         async with self._state.round_lock:
             await self._expire()
+            self._state.posted.move(self._state.book.live)
             if self._state.book.orders_count():
                 await self._clear()
 
@@ -136,6 +137,7 @@ class Rounds:
             events = await self._write(connection, decision, number, now_us, publication)
             forgotten = await self.kept.forget(connection, now_us)
         state.book.settle_round(decision.orders, decision.filled, decision.told)
+        state.posted.settle(decision.outcome)
         state.feed.publish(events)
         lots = sum(fill.lots for fill in decision.outcome.fills)
         tell = log.info if lots else log.debug

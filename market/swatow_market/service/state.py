@@ -12,6 +12,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from swatow_market.exchange.admission import Rules
 from swatow_market.exchange.book import Book
 from swatow_market.exchange.network_map import NetworkMap
+from swatow_market.exchange.posted import PostedPrices
 from swatow_market.ledger.database import Database
 from swatow_market.service import store
 from swatow_market.service.feed import Feed
@@ -45,8 +46,10 @@ class MarketState:
     """Where rounds are written as files; None is nowhere."""
     book: Book = field(default_factory=Book)
     feed: Feed = field(default_factory=Feed)
+    posted: PostedPrices = field(default_factory=PostedPrices)
     round_lock: asyncio.Lock = field(default_factory=asyncio.Lock)
-    """Held while a round runs, and by what may not happen during one: cancelling, expiring."""
+    """Held while a round runs, and by what may not happen during one: cancelling, expiring, buying
+    at once."""
     epoch: int = 0
     network_map: NetworkMap = field(init=False)
     """What rounds look up in the map."""

@@ -190,16 +190,21 @@ async def close_awards(connection: AsyncConnection, ids: list[bytes]) -> None:
         await connection.execute(closing, [{"award": award} for award in ids])
 
 
-async def lots_out(connection: AsyncConnection, now_us: int) -> dict[tuple[bytes, bytes], int]:
+async def lots_out(
+    connection: AsyncConnection, now_us: int, of_models: Iterable[bytes] | None = None
+) -> dict[tuple[bytes, bytes], int]:
     """Return (node, model) -> lots of usable awards that are not redeemed yet, rounded up.
 
-    An award whose time has not begun is not usable: `lots_promised` counts it.
+    An award whose time has not begun is not usable: `lots_promised` counts it. If models are
+    named, only theirs are counted.
     """
     query = (
         select(awards.c.node, awards.c.model, func.sum(_LOTS_LEFT))
         .where(_USABLE, awards.c.from_us <= now_us, awards.c.expires_us > now_us)
         .group_by(awards.c.node, awards.c.model)
     )
+    if of_models is not None:
+        query = query.where(awards.c.model.in_(list(of_models)))
     return {(node, model): int(lots) for node, model, lots in await connection.execute(query)}
 
 

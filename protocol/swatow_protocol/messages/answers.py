@@ -20,16 +20,19 @@ from swatow_protocol.messages.fields import (
     Lots,
     Name,
     Nanos,
+    Price,
     Serial,
     StandardTokens,
     Text,
     TimeUs,
+    Zone,
 )
 
 MODELS_LISTED_MAX = 512
 OFFERS_LISTED_MAX = 4_096
 AWARDS_PER_ORDER_MAX = 1_024
 STANDBY_MAX = 256
+PRICES_MAX = 1_024
 
 
 class Decision(enum.StrEnum):
@@ -80,6 +83,9 @@ class AdmissionReason(enum.StrEnum):
     """The sender may not do this to that order, award or account."""
     TOO_MANY = "too_many"
     """The sender has as many open orders, or the book as many offers, as the market allows."""
+    NOT_AT_ONCE = "not_at_once"
+    """An immediate order could have nothing at once, or not all of it, as it asked; the news of the
+    order says in `unmet` why, and the detail what the cheapest lots are posted at."""
     INSUFFICIENT_FUNDS = "insufficient_funds"
     """The account cannot cover the order at its limit price."""
     UNKNOWN_AWARD = "unknown_award"
@@ -256,6 +262,23 @@ class Standby(Body, frozen=True, kw_only=True):
     """The buyer has let go of it: no more jobs are opened on it."""
 
 
+class PostedPrice(Body, frozen=True, kw_only=True):
+    """What lots of a model cost in a zone, and how many there are. Prices are those of nodes:
+    without what the path to the buyer charges."""
+
+    model: Id
+    """Which model."""
+    zone: Zone
+    """Where the nodes are."""
+    cleared: Price | None
+    """The lowest price of a lot in the last round in which any was sold of a live offer; None if
+    there was none."""
+    posted: Price | None
+    """The lowest price at which a lot may be had at once; None where none is left."""
+    lots: Annotated[int, Meta(ge=0, le=limits.LOTS_MAX * OFFERS_LISTED_MAX)]
+    """Lots that are left, at whatever price."""
+
+
 class QueryAnswer(Body, frozen=True, kw_only=True):
     """Answer to a signed query."""
 
@@ -268,5 +291,7 @@ class QueryAnswer(Body, frozen=True, kw_only=True):
     standby: Annotated[tuple[Standby, ...], Meta(max_length=STANDBY_MAX)] = ()
     """Open awards with a take-or-pay share that the sender serves; ask again after the last of
     them until there are none."""
+    prices: Annotated[tuple[PostedPrice, ...], Meta(max_length=PRICES_MAX)] = ()
+    """By model and zone; ask for single models where there are more."""
     round: Serial
     """The last round that was cleared."""

@@ -41,6 +41,8 @@ class Subject(enum.StrEnum):
     STANDBY = "standby"
     """Open awards with a take-or-pay share that the sender must serve: those after the one id
     given, in the order of their ids; from the first where none is given."""
+    PRICES = "prices"
+    """Posted prices of these models, or of all where none is given."""
 
 
 class Query(Message, frozen=True, kw_only=True):
@@ -54,6 +56,6 @@ class Query(Message, frozen=True, kw_only=True):
     subject: Subject
     """What is asked for."""
     ids: Annotated[tuple[Id, ...], Meta(max_length=limits.QUERY_IDS_MAX)]
-    """About which orders or awards; after which award."""
+    """About which orders, awards or models; after which award."""
     nonce: Nonce
     """Makes two otherwise equal queries distinct."""

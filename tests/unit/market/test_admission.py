@@ -98,7 +98,7 @@ ORDER_FAULTS: list[tuple[AdmissionReason, dict[str, Any]]] = [
         {"models": (ModelLimit(model=digest("unlisted"), price=1),)},
     ),
     (AdmissionReason.BAD_PAYMENT_TERMS, {"payment": ROOM_FOR_LESS}),
-    (AdmissionReason.NOT_SUPPORTED, {"immediate": True}),
+    (AdmissionReason.NOT_SUPPORTED, {"package": digest("package")}),
 ]
 
 
@@ -279,7 +279,6 @@ class TestOrders:
     @pytest.mark.parametrize(
         ("feature", "value"),
         [
-            ("immediate", True),
             ("package", digest("package")),
             ("payer", STRANGER.key),
         ],
@@ -290,8 +289,16 @@ class TestOrders:
         assert (verdict.reason, verdict.detail) == (AdmissionReason.NOT_SUPPORTED, feature)
 
     def test_all_that_the_market_cannot_do_is_named_at_once(self) -> None:
-        verdict = judged({"immediate": True, "package": digest("package")})
-        assert verdict.detail == "immediate, package"
+        verdict = judged({"payer": STRANGER.key, "package": digest("package")})
+        assert verdict.detail == "package, payer"
+
+    def test_what_is_immediate_is_an_order_of_its_own(self) -> None:
+        models = (ModelLimit(model=MODEL, price=1),)
+        terms = samples.terms(models=models, immediate=True)
+        assert judge_terms(terms, BUYER.key, RULES, NOW_US) == ACCEPTED
+        verdict = judge_terms(terms, BUYER.key, RULES, NOW_US, in_batch=True)
+        assert verdict.reason is AdmissionReason.NOT_SUPPORTED
+        assert verdict.detail == "immediate in a batch"
 
     def test_a_take_or_pay_share_is_no_lower_than_the_market_asks_for(self) -> None:
         terms = samples.market_terms(take_or_pay_min_ppm=100_000)

@@ -77,7 +77,7 @@ class TestIntake:
         for changes, expected in (
             ({"life_s": 0}, AdmissionReason.REFUSED_MESSAGE),
             ({"currency": "CNY"}, AdmissionReason.WRONG_CURRENCY),
-            ({"immediate": True}, AdmissionReason.NOT_SUPPORTED),
+            ({"package": digest("package")}, AdmissionReason.NOT_SUPPORTED),
         ):
             reason, _ = await world.refused(world.order(5, 100_000, **changes))
             assert reason is expected
