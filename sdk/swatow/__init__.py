@@ -18,7 +18,7 @@ from importlib.metadata import version as _version
 from swatow._answers import Completion, CompletionStream, JobReceipt, Piece
 from swatow._award import Award
 from swatow._client import AsyncClient
-from swatow._status import AwardStatus, OrderStatus
+from swatow._status import AwardStatus, ModelPrice, OrderStatus
 from swatow._sync import Client, SyncAward, SyncStream
 from swatow.errors import SwatowError
 from swatow_protocol.messages import Limits
@@ -34,6 +34,7 @@ __all__ = [
     "CompletionStream",
     "JobReceipt",
     "Limits",
+    "ModelPrice",
     "OrderStatus",
     "Piece",
     "SwatowError",

@@ -248,6 +248,7 @@ class AsyncClient(Standing):
         max_price: Price | None = None,
         limits: Limits = NO_LIMITS,
         all_or_none: bool = False,
+        immediate: bool = False,
         take_or_pay: Share | None = None,
         deadline: str | None = None,
         wait_s: float | None = None,
@@ -262,6 +263,7 @@ class AsyncClient(Standing):
             max_price: most that is paid for a million standard tokens, for a single model.
             limits: hard limits on who may serve it.
             all_or_none: take the whole quantity in one round, or nothing.
+            immediate: do not wait for a round: what there is at the posted price, or nothing.
             take_or_pay: share of what is awarded that is paid for even if it is not used.
             deadline: delivery may be in any period of the market that ends so soon, as in "90m",
                 "6h" or "2d": an award may then begin later, at a lower price.
@@ -278,6 +280,7 @@ class AsyncClient(Standing):
             models=model_limits(catalogue, model, max_price, self.settings.max_price),
             limits=limits,
             all_or_none=all_or_none,
+            immediate=immediate,
             take_or_pay_ppm=share_ppm(take_or_pay),
             within_us=within_us,
             wait_us=wait_us(wait_s),

@@ -26,6 +26,9 @@ class BuyerSettings(Settings):
     """An order that finds no offer waits so long in the book."""
     order_lots: Annotated[int, Field(ge=1, le=limits.LOTS_MAX)] = 1
     """Fewest lots of an order; what is not used is released again."""
+    order_now: bool = True
+    """Buy for a request at the posted price at once, and only where that cannot be wait for a
+    round. No more than the limit price is paid either way."""
     take_or_pay: ShareSetting | None = None
     """Share of an award that is paid for even if it is not used, 0 to 1; the default is the least
     that the market takes. ["0.2"]"""

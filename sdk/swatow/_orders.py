@@ -2,7 +2,8 @@
 
 import asyncio
 from collections.abc import Callable
-from contextlib import aclosing
+from contextlib import aclosing, suppress
+from dataclasses import replace
 from weakref import WeakValueDictionary
 
 from swatow._awards import HeldAward
@@ -85,12 +86,23 @@ class Orders:
             if award is None:
                 lots = max(lots_for(tokens), self._settings.order_lots)
                 models = (ModelLimit(model=model.id, price=price),)
-                awards = await self.place(Wanted(models=models, limits=limits), lots)
-                award = max(awards, key=lambda each: each.left())
-                if award.left() < tokens:  # split over several nodes: none is large enough
-                    raise LimitsUnmet((LimitName.CAPACITY,), self._settings.order_wait_s)
+                award = await self._buy(Wanted(models=models, limits=limits), lots, tokens)
             award.reserved += tokens
             award.jobs += 1
+        return award
+
+    async def _buy(self, wanted: Wanted, lots: int, tokens: int) -> HeldAward:
+        """Return a new award with room for `tokens`: bought at once if the settings want that and
+        it can be, else in a round."""
+        if self._settings.order_now:
+            now = replace(wanted, immediate=True, all_or_none=True)
+            with suppress(LimitsUnmet, OrderRejected):  # the book may have it; or it says why not
+                award = _largest(await self.place(now, lots))
+                if award.left() >= tokens:
+                    return award
+        award = _largest(await self.place(wanted, lots))
+        if award.left() < tokens:  # split over several nodes: none is large enough
+            raise LimitsUnmet((LimitName.CAPACITY,), self._settings.order_wait_s)
         return award
 
     def settle(self, award: HeldAward, tokens: int) -> None:
@@ -112,7 +124,8 @@ class Orders:
                 goes through it.
             InsufficientFunds, OrderRejected: the market does not take the order.
             OrderCancelled: somebody with this wallet cancelled it before anything was awarded.
-            LimitsUnmet: nothing was awarded while the order waited; names the limits.
+            LimitsUnmet: nothing was awarded while the order waited, or at once where it does not
+                wait; names the limits.
             NetworkError, MarketError: as in `MarketLine.place`.
         """
         _check_corridor(wanted.limits)
@@ -181,6 +194,8 @@ class Orders:
         if within_us is not None and not 0 < within_us <= bounds.ORDER_LIFE_US:
             days = bounds.ORDER_LIFE_US // DAY_US
             raise InvalidValue("deadline", f"{within_us} us is not within {days} days")
+        if wanted.immediate and within_us is not None:
+            raise InvalidValue("deadline", "what is bought at once is delivered now")
         if not 1 <= lots <= bounds.LOTS_MAX:
             raise InvalidValue("lots", f"{lots} is outside 1 to {bounds.LOTS_MAX}")
         settings, terms = self._settings, (await self._market.catalogue()).terms
@@ -203,6 +218,7 @@ class Orders:
                 models=wanted.models,
                 limits=wanted.limits,
                 all_or_none=wanted.all_or_none,
+                immediate=wanted.immediate,
                 take_or_pay_ppm=agreed_share(share_ppm, terms),
                 expires_us=expires_us if deadline_us is None else min(expires_us, deadline_us),
                 deadline_us=deadline_us,
@@ -235,6 +251,10 @@ class Orders:
             del self._held[oldest.id], self._what[oldest.id]
 
 
+def _largest(awards: list[HeldAward]) -> HeldAward:
+    return max(awards, key=lambda each: each.left())
+
+
 def _check_corridor(limits: Limits) -> None:
     """No corridor admits data of unknown origin or class: such an order would wait in vain."""
     for name in ("data_origin", "data_class"):
@@ -247,5 +267,7 @@ def _check_admitted(event: OrderEvent) -> None:
     if verdict is None or verdict.decision is not Decision.REJECT:
         return
     reason = verdict.reason or AdmissionReason.REFUSED_MESSAGE
+    if reason is AdmissionReason.NOT_AT_ONCE:
+        raise LimitsUnmet(event.unmet, 0, verdict.detail)
     kind = InsufficientFunds if reason is AdmissionReason.INSUFFICIENT_FUNDS else OrderRejected
     raise kind(reason, verdict.detail)

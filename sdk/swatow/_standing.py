@@ -4,7 +4,7 @@ import asyncio
 from collections.abc import Sequence
 
 from swatow._market import Catalogue, MarketLine
-from swatow._status import AwardStatus, OrderStatus, award_status, order_status
+from swatow._status import AwardStatus, ModelPrice, OrderStatus, award_status, order_status
 from swatow._wallet import KeptOrder, Wallet
 from swatow.errors import BuyerError, InvalidValue, MarketError
 from swatow_protocol.envelope import Signed, verify
@@ -40,6 +40,29 @@ class Standing:
     async def network_map(self) -> Signed[NetworkMap]:
         """Return the zones, paths and corridors that the market signed."""
         return await self._market.network_map()
+
+    async def prices(self, model: str | None = None) -> list[ModelPrice]:
+        """Return what lots of a model, or of all, cost now, by model and zone.
+
+        Raises:
+            InvalidValue: the market does not list the model.
+        """
+        catalogue = await self._market.catalogue()
+        asked = () if model is None else (catalogue.model(model).id,)
+        names = catalogue.names
+        found = [
+            ModelPrice(
+                model=names[each.model],
+                zone=each.zone,
+                cleared=each.cleared,
+                posted=each.posted,
+                lots=each.lots,
+                currency=catalogue.terms.currency,
+            )
+            for each in (await self._market.ask(Subject.PRICES, asked)).prices
+            if each.model in names  # listed since this client asked what is
+        ]
+        return sorted(found, key=lambda each: (each.model, each.zone))
 
     async def account(self) -> AccountStatement | None:
         """Return this buyer's account; None if it never had money."""

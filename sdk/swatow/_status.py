@@ -72,6 +72,27 @@ class AwardStatus:
         return asdict(self)
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ModelPrice:
+    """What lots of a model cost in a zone, and how many there are. Prices are those of nodes, in
+    nanos a lot, which is millionths of a unit for a million standard tokens; paths may charge
+    more."""
+
+    model: str
+    zone: str
+    cleared: int | None
+    """What they cost in the last round in which any was sold; None if there was none."""
+    posted: int | None
+    """What a lot costs at once; None where none is left."""
+    lots: int
+    """Lots that are left, at whatever price."""
+    currency: str
+
+    def as_dict(self) -> dict[str, Any]:
+        """Return the price as plain values."""
+        return asdict(self)
+
+
 def order_status(
     order: Signed[Order],
     event: OrderEvent | None,

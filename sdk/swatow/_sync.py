@@ -9,7 +9,7 @@ from swatow._answers import Completion, CompletionStream, JobReceipt, Piece
 from swatow._award import Award
 from swatow._client import AsyncClient, Messages
 from swatow._orders import News
-from swatow._status import AwardStatus, OrderStatus
+from swatow._status import AwardStatus, ModelPrice, OrderStatus
 from swatow._wanted import NO_LIMITS, Price, Share
 from swatow_protocol.envelope import Signed
 from swatow_protocol.messages import Limits, NetworkMap
@@ -167,6 +167,7 @@ class Client:
         max_price: Price | None = None,
         limits: Limits = NO_LIMITS,
         all_or_none: bool = False,
+        immediate: bool = False,
         take_or_pay: Share | None = None,
         deadline: str | None = None,
         wait_s: float | None = None,
@@ -180,6 +181,7 @@ class Client:
                 max_price=max_price,
                 limits=limits,
                 all_or_none=all_or_none,
+                immediate=immediate,
                 take_or_pay=take_or_pay,
                 deadline=deadline,
                 wait_s=wait_s,
@@ -191,6 +193,10 @@ class Client:
     def network_map(self) -> Signed[NetworkMap]:
         """Return the market's zones, paths and corridors. See `AsyncClient.network_map`."""
         return self._call(self._async.network_map())
+
+    def prices(self, model: str | None = None) -> list[ModelPrice]:
+        """Return what lots cost now. See `AsyncClient.prices`."""
+        return self._call(self._async.prices(model))
 
     def orders(self, most: int = 20) -> list[OrderStatus]:
         """Return where the latest orders stand. See `AsyncClient.orders`."""

@@ -31,6 +31,8 @@ class Wanted:
     """Any of these models, each with the most that is paid for it."""
     limits: Limits = NO_LIMITS
     all_or_none: bool = False
+    immediate: bool = False
+    """Do not wait for a round: at the posted price, or not at all."""
     take_or_pay_ppm: int | None = None
     """None is what the settings say."""
     within_us: int | None = None

@@ -96,9 +96,12 @@ class OrderCancelled(BuyerError):
 class LimitsUnmet(BuyerError):
     """No offer met the order's limits before it expired."""
 
-    def __init__(self, limits: tuple[LimitName, ...], waited_s: float) -> None:
+    def __init__(self, limits: tuple[LimitName, ...], waited_s: float, detail: str = "") -> None:
         names = ", ".join(limit.value for limit in limits) or "unknown"
-        super().__init__(f"no offer met the order in {waited_s:g} s; unmet: {names}")
+        after = f"in {waited_s:g} s" if waited_s else "at once"
+        super().__init__(
+            f"no offer met the order {after}; unmet: {names}" + (f": {detail}" if detail else "")
+        )
         self.limits = limits
 
     @property

@@ -6,6 +6,7 @@ from cyclopts import App
 
 from swatow._commands.local import config, keys, version
 from swatow._commands.orders import cancel, contest, order, orders
+from swatow._commands.prices import prices
 from swatow._commands.serve import gateway
 from swatow._commands.trade import chat, network_map, wallet
 
@@ -14,6 +15,18 @@ app = App(
     help="An open exchange for inference tokens.",
     version=lambda: distribution_version("swatow"),
 )
-for command in (chat, order, orders, cancel, contest, wallet, gateway, keys, config, version):
+for command in (
+    chat,
+    order,
+    orders,
+    cancel,
+    contest,
+    prices,
+    wallet,
+    gateway,
+    keys,
+    config,
+    version,
+):
     app.command(command)
 app.command(network_map, name="map")

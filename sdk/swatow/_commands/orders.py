@@ -35,6 +35,7 @@ def order(
         tuple[str, ...], Parameter(name="--or", negative="", show_default=False)
     ] = (),
     all_or_none: Annotated[bool, Parameter(negative="")] = False,
+    now: Annotated[bool, Parameter(negative="")] = False,
     take_or_pay: str | None = None,
     deadline: str | None = None,
     wait: str | None = None,
@@ -50,6 +51,8 @@ def order(
     Example: swatow order small-model 10 --price 0.20 --or big-model=0.35 --all-or-none
 
     Example: swatow order small-model 500 --price 0.20 --deadline 6h
+
+    Example: swatow order small-model 10 --price 0.20 --now
 
     A lot is 1,000 standard tokens. What is not used when the award ends is not paid for, except
     for the take-or-pay share. Awards are drawn upon with swatow chat --award AWARD.
@@ -67,6 +70,9 @@ def order(
         served where it gains most.
     all_or_none
         Take the whole quantity in one round, or nothing.
+    now
+        Do not wait for a round: take what there is at the posted price, or nothing. See swatow
+        prices.
     take_or_pay
         Share of what is awarded that is paid for even if it is not used, 0 to 1; else the least
         that the market takes.
@@ -97,6 +103,7 @@ def order(
                     lots=lots,
                     limits=limits.limits(),
                     all_or_none=all_or_none,
+                    immediate=now,
                     take_or_pay=take_or_pay,
                     deadline=deadline,
                     wait_s=wait_s,

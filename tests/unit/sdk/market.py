@@ -122,7 +122,8 @@ class FakeMarket:
         if grant.fails is not None:
             raise grant.fails
         stranger = _event(samples.digest("another order"), OrderState.EXPIRED, None)
-        first = _event(order.id, None if grant.state is None else OrderState.OPEN, grant.verdict)
+        state = None if grant.state is None else OrderState.OPEN
+        first = _event(order.id, state, grant.verdict, (), () if state else grant.unmet)
         yield OrderEvents(events=(stranger, first))
         granted = tuple(grant_of(order, changes, grant.offer) for changes in grant.awards)
         last = _event(order.id, grant.state, None, granted, grant.unmet)

@@ -8,10 +8,12 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from msgspec import structs
 
 from swatow._cli import main
 from swatow._market import MarketLine
 from swatow_protocol.envelope import sign
+from swatow_protocol.messages import Subject
 from swatow_protocol.messages.answers import (
     AdmissionReason,
     AwardStatement,
@@ -20,6 +22,7 @@ from swatow_protocol.messages.answers import (
     LimitName,
     OrderEvent,
     OrderState,
+    PostedPrice,
     QueryAnswer,
     Verdict,
 )
@@ -224,3 +227,40 @@ def test_the_wallet_shows_what_was_paid_for_unused_tokens(shell: Shell) -> None:
     assert shell.run("wallet", "--json") == 0
     (share,) = shell.json["take_or_pay"]
     assert (share["id"], share["paid_unused"]) == (name, 82_000)
+
+
+def test_an_order_that_cannot_wait_says_so(shell: Shell) -> None:
+    assert shell.run("order", MODEL, "5", "--price", "0.20", "--now") == 0
+    assert shell.run("order", MODEL, "5", "--price", "0.20") == 0
+    assert [order.message.terms.immediate for order in shell.market.orders] == [True, False]
+
+
+def test_prices_are_shown_by_model_and_zone(shell: Shell) -> None:
+    zones = ("sg", 90_000, 82_000, 40), ("cn-gd", None, None, 0)
+    priced = [
+        PostedPrice(model=deal.MODEL.id, zone=zone, cleared=cleared, posted=posted, lots=lots)
+        for zone, cleared, posted, lots in zones
+    ]
+    unlisted = structs.replace(priced[0], model=samples.digest("unlisted"))
+    shell.market.answer = QueryAnswer(
+        accounts=(), orders=(), awards=(), prices=(*priced, unlisted), round=1
+    )
+    assert shell.run("prices") == 0
+    assert [line.split("\t") for line in shell.out.splitlines()[-2:]] == [
+        [MODEL, "cn-gd", "-", "-", "0"],
+        [MODEL, "sg", "0.09", "0.082", "40"],
+    ]
+    assert shell.run("prices", MODEL, "--json") == 0
+    assert shell.json["prices"][1] == {
+        "model": MODEL,
+        "zone": "sg",
+        "cleared": 90_000,
+        "posted": 82_000,
+        "lots": 40,
+        "currency": "USD",
+    }
+    asked = [(query.subject, query.ids) for query in shell.market.queries]
+    assert asked == [(Subject.PRICES, ()), (Subject.PRICES, (deal.MODEL.id,))]
+    shell.market.answer = QueryAnswer(accounts=(), orders=(), awards=(), round=1)
+    assert shell.run("prices") == 0
+    assert shell.run("prices", "no-such-model") == 2

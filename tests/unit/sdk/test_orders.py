@@ -71,12 +71,15 @@ class Shop:
 
 
 def shop_in(directory: Path, **settings: Any) -> Shop:
+    """Return a shop whose jobs buy in rounds, unless the settings say otherwise."""
     market, clock = FakeMarket(wallet_in(directory)), Counter()
     line = line_to(market, clock)
     orders = Orders(
         market=line,
         wallet=market.wallet,
-        settings=load(BuyerSettings, directory, {"network": NETWORK, **settings}).settings,
+        settings=load(
+            BuyerSettings, directory, {"network": NETWORK, "order_now": False, **settings}
+        ).settings,
         now_us=clock.read,
         random_bytes=clock.random,
     )
@@ -501,6 +504,60 @@ async def test_an_order_that_was_cancelled_says_so(shop: Shop) -> None:
     assert error.value.order == shop.market.orders[0].id
     (held,) = await shop.orders.place(wanted(), 3)
     assert held.award.lots == 1, "what was awarded before stays awarded"
+
+
+class TestAtOnce:
+    """Whether an order waits for a round."""
+
+    async def test_an_order_says_that_it_cannot_wait(self, shop: Shop) -> None:
+        await shop.orders.place(wanted(), 3)
+        await shop.orders.place(wanted(immediate=True), 3)
+        said = [order.message.terms.immediate for order in shop.market.orders]
+        assert said == [False, True]
+
+    async def test_what_cannot_be_had_at_once_is_named(self, shop: Shop) -> None:
+        nothing = rejected(AdmissionReason.NOT_AT_ONCE)
+        unmet = (LimitName.PRICE,)
+        shop.market.grants = [Grant([], state=None, verdict=nothing, unmet=unmet)]
+        with pytest.raises(LimitsUnmet, match="at once; unmet: price: why") as error:
+            await shop.orders.place(wanted(immediate=True), 3)
+        assert (error.value.limits, error.value.may_pass) == (unmet, True)
+
+    async def test_it_cannot_have_a_deadline(self, shop: Shop) -> None:
+        with pytest.raises(InvalidValue, match="deadline"):
+            await shop.orders.place(wanted(immediate=True, within_us=PERIOD_US), 3)
+        assert shop.market.orders == []
+
+    async def test_a_job_that_can_be_bought_at_once_is_not_ordered_twice(
+        self, tmp_path: Path
+    ) -> None:
+        shop = shop_in(tmp_path, order_now=True)
+        assert (await shop.reserve(1_500)).left() == 500
+        (order,) = shop.market.orders
+        terms = order.message.terms
+        assert (order.message.lots, terms.immediate, terms.all_or_none) == (2, True, True)
+
+    @pytest.mark.parametrize(
+        "first",
+        [
+            Grant([], state=None, verdict=rejected(AdmissionReason.NOT_AT_ONCE)),
+            Grant([], state=None, verdict=rejected(AdmissionReason.TOO_MANY)),
+            Grant([], state=None, verdict=rejected(AdmissionReason.NOT_SUPPORTED)),
+            Grant([{"lots": 1}, {"lots": 1}]),
+        ],
+        ids=["nothing left", "too many wait", "another market", "split over nodes"],
+    )
+    async def test_a_job_that_cannot_be_bought_at_once_waits_for_a_round(
+        self, tmp_path: Path, first: Grant
+    ) -> None:
+        shop = shop_in(tmp_path, order_now=True)
+        shop.market.grants = [first]
+        assert (await shop.reserve(1_500)).left() == 500
+        said = [order.message.terms for order in shop.market.orders]
+        assert [(each.immediate, each.all_or_none) for each in said] == [
+            (True, True),
+            (False, False),
+        ]
 
 
 class TestTakeOrPay:
