@@ -11,14 +11,19 @@ What is charged is never below what the node asks: of several price steps of an 
 that an order touches, as in a round, where a node has one price.
 """
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
+from heapq import heappop, heappush
+
+import numpy as np
 
 from swatow_market.exchange.clearing import Fill, Outcome, Unmet
-from swatow_market.exchange.offer_table import Row
+from swatow_market.exchange.network_map import NetworkMap
+from swatow_market.exchange.offer_table import OfferTable, Row
 from swatow_market.exchange.offers import BookOffer
-from swatow_market.exchange.orders import BookOrder
+from swatow_market.exchange.orders import BookOrder, Ints
 from swatow_protocol.limits import PRICE_MAX
+from swatow_protocol.messages import Model, OrderTerms
 from swatow_protocol.units import PARTS_PER_MILLION
 
 TARGET_PPM = 500_000
@@ -31,6 +36,8 @@ GROWTH_PART = 8
 """A step grows by this part of itself when the direction stays."""
 AWARDS_NOW_MAX = 256
 """Offers that one order takes lots of; more would keep the next round waiting."""
+_NO_ASK = 4 * PRICE_MAX
+"""Of an offer that has lots only later: it is looked at last."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -154,7 +161,7 @@ class Purchase:
     sold: tuple[tuple[BookOffer, int], ...] = ()
     """The offers, as they were before, and how many lots each sells; in the same order."""
     sold_out: tuple[BookOffer, ...] = ()
-    """Offers that may serve the order and have no lots left."""
+    """Offers that had no lots left when the order came to them."""
     unmet: Unmet = Unmet.NOTHING
     """What kept it from taking all that it asks for."""
     cheapest: int | None = None
@@ -176,10 +183,27 @@ class _Part:
     entry: BookOffer = field(compare=False)
 
 
+class Shelf:
+    """The live offers as immediate orders look at them; made once for as long as they stay."""
+
+    def __init__(
+        self, offers: tuple[BookOffer, ...], models: Mapping[bytes, Model], network_map: NetworkMap
+    ) -> None:
+        self.offers = offers
+        self._table = OfferTable(offers, models, network_map)
+        asks = [each.offer.steps[0].price if each.offer.steps else _NO_ASK for each in offers]
+        self._asks = np.array(asks, np.int64)
+
+    def row(self, terms: OrderTerms) -> tuple[Row, Ints]:
+        """Return the R offers that may serve an order, and (R,) what each of them, at the price
+        that its node asks for its first lot, costs at least: nobody sells cheaper."""
+        row = self._table.row(terms)
+        return row, self._asks[row.numbers] + row.costs
+
+
 def buy(
     order: BookOrder,
-    offers: Sequence[BookOffer],
-    row: Row,
+    shelf: Shelf,
     lots_out: Mapping[tuple[bytes, bytes], int],
     prices: PostedPrices,
 ) -> Purchase:
@@ -191,61 +215,71 @@ def buy(
 
     Args:
         order: what is asked for.
-        offers: the live ones.
-        row: those of them that may serve the order.
+        shelf: the live offers.
         lots_out: (node, model) -> lots that awards of now hold.
         prices: at which they are posted.
     """
-    if not len(row.numbers):
-        return Purchase(unmet=Unmet.ELIGIBILITY)
-    parts, sold_out = _parts(offers, row, lots_out, prices)
-    if not parts:
-        return Purchase(sold_out=sold_out, unmet=Unmet.CAPACITY)
+    sold_out: list[BookOffer] = []
     taken, wanted = dict[bytes, tuple[_Part, int]](), order.lots
-    for part in parts:
-        if not wanted or part.cost > order.limit_price:
+    cheapest, unmet = None, Unmet.ELIGIBILITY
+    for part in _parts(order, shelf, lots_out, prices, sold_out):
+        if cheapest is None:
+            cheapest = part.price + part.charge
+        if part.cost > order.limit_price:
+            unmet = Unmet.PRICE
             break
         _, lots = taken.get(part.offer, (part, 0))
         if lots or len(taken) < AWARDS_NOW_MAX:
             take = min(wanted, part.lots)
             taken[part.offer] = part, lots + take
             wanted -= take
-    cheapest = parts[0].price + parts[0].charge
-    if not wanted:
-        unmet = Unmet.NOTHING
+        if not wanted:
+            unmet = Unmet.NOTHING
+            break
     else:
-        unmet = Unmet.PRICE if parts[-1].cost > order.limit_price else Unmet.CAPACITY
+        if cheapest is not None or sold_out:
+            unmet = Unmet.CAPACITY
     if wanted and order.terms.all_or_none:
-        return Purchase(sold_out=sold_out, unmet=unmet, cheapest=cheapest)
+        taken = {}
     return Purchase(
         fills=tuple(_fill(order, part, lots) for part, lots in taken.values()),
         sold=tuple((part.entry, lots) for part, lots in taken.values()),
-        sold_out=sold_out,
+        sold_out=tuple(sold_out),
         unmet=unmet,
         cheapest=cheapest,
     )
 
 
 def _parts(
-    offers: Sequence[BookOffer],
-    row: Row,
+    order: BookOrder,
+    shelf: Shelf,
     lots_out: Mapping[tuple[bytes, bytes], int],
     prices: PostedPrices,
-) -> tuple[list[_Part], tuple[BookOffer, ...]]:
-    """Return the lots that are left of these offers, cheapest first, and the offers without."""
-    parts, sold_out = list[_Part](), list[BookOffer]()
-    columns = (row.numbers.tolist(), row.costs.tolist(), row.charges.tolist())
-    for number, cost, charge in zip(*columns, strict=True):
-        offer = offers[number].offer
-        entry = replace(offers[number], lots_out=lots_out.get((offer.sender, offer.model), 0))
+    sold_out: list[BookOffer],
+) -> Iterator[_Part]:
+    """Yield what is left of the eligible offers, cheapest first; list the offers without.
+
+    An offer is looked at once what it costs at least is as low as anything else, so an order that
+    is soon filled costs no look at all of them.
+    """
+    row, least = shelf.row(order.terms)
+    waiting: list[_Part] = []
+    for place in np.argsort(least, kind="stable").tolist():
+        while waiting and waiting[0].cost < least[place]:
+            yield heappop(waiting)
+        entry, charge = shelf.offers[row.numbers[place]], int(row.charges[place])
+        if out := lots_out.get((entry.offer.sender, entry.offer.model), 0):
+            entry = replace(entry, lots_out=out)
         posted = prices.price(entry)
         if posted is None:
             sold_out.append(entry)
             continue
         for step, (ask, lots) in enumerate(entry.steps_left()):
             price = max(ask, posted)
-            parts.append(_Part(price + cost, entry.id, step, price, lots, charge, entry))
-    return sorted(parts), tuple(sold_out)
+            cost = price + int(row.costs[place])
+            heappush(waiting, _Part(cost, entry.id, step, price, lots, charge, entry))
+    while waiting:
+        yield heappop(waiting)
 
 
 def _fill(order: BookOrder, dearest: _Part, lots: int) -> Fill:

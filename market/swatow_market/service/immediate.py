@@ -16,10 +16,8 @@ from swatow_market.exchange.admission import ACCEPTED, rejected
 from swatow_market.exchange.book import Snapshot
 from swatow_market.exchange.clearing import Unmet
 from swatow_market.exchange.clearing.reasons import nearest_limits
-from swatow_market.exchange.offer_table import OfferTable
-from swatow_market.exchange.offers import BookOffer
 from swatow_market.exchange.orders import BookOrder, OrderColumns
-from swatow_market.exchange.posted import Purchase, buy
+from swatow_market.exchange.posted import Purchase, Shelf, buy
 from swatow_market.ledger import accounts
 from swatow_market.service import store
 from swatow_market.service.grants import make_grants
@@ -47,8 +45,7 @@ class Immediate:
     def __init__(self, state: MarketState) -> None:
         self._state = state
         self._waiting = 0
-        self._offers: tuple[BookOffer, ...] = ()
-        self._table = OfferTable((), state.rules.models, state.network_map)
+        self._shelf = Shelf((), state.rules.models, state.network_map)
 
     async def buy(self, signed: Signed[Order], entry: BookOrder) -> OrderEvent | None:
         """Buy what an order asks for, as far as there is any at its price; return its only news.
@@ -92,12 +89,11 @@ class Immediate:
     async def _choose(self, connection: AsyncConnection, entry: BookOrder, now_us: int) -> Purchase:
         state = self._state
         state.book.drop_expired_offers(now_us)
-        if self._offers is not state.book.live:
-            self._offers = state.book.live
-            self._table = OfferTable(self._offers, state.rules.models, state.network_map)
+        if self._shelf.offers is not state.book.live:
+            self._shelf = Shelf(state.book.live, state.rules.models, state.network_map)
         models = {limit.model for limit in entry.terms.models}
         lots_out = await store.lots_out(connection, now_us, models)
-        return buy(entry, self._offers, self._table.row(entry.terms), lots_out, state.posted)
+        return buy(entry, self._shelf, lots_out, state.posted)
 
     async def _write(
         self,
@@ -119,7 +115,7 @@ class Immediate:
         await store.add_orders(connection, state.shard, signed.id, [entry])
         number = await store.last_round(connection, state.shard)
         grants = await asyncio.to_thread(
-            make_grants, state, fills, [entry], self._offers, number, now_us
+            make_grants, state, fills, [entry], self._shelf.offers, number, now_us
         )
         await accounts.turn_over(connection, [grant.turn for grant in grants])
         await store.add_awards(connection, [grant.row for grant in grants])
@@ -143,7 +139,7 @@ class Immediate:
         unmet = _NAMES.get(purchase.unmet)
         if unmet is None:
             offers = Snapshot(
-                offers=self._offers,
+                offers=self._shelf.offers,
                 orders=OrderColumns.of(()),
                 models=state.rules.models,
                 network_map=state.network_map,

@@ -24,8 +24,9 @@ async def posted_prices(
     for entry in state.book.live:
         offer = entry.offer
         if offer.expires_us > now_us and (not wanted or offer.model in wanted):
+            here = places.setdefault((offer.model, offer.zone), [])
             out = lots_out.get((offer.sender, offer.model), 0)
-            places.setdefault((offer.model, offer.zone), []).append(replace(entry, lots_out=out))
+            here.append(replace(entry, lots_out=out) if out else entry)
     return tuple(_price(state, *key, places[key]) for key in sorted(places)[:PRICES_MAX])
 
 

@@ -9,8 +9,8 @@ from hypothesis import strategies as st
 
 from swatow_market.exchange import posted
 from swatow_market.exchange.clearing import Unmet, clear
+from swatow_market.exchange.eligibility import failed_limits
 from swatow_market.exchange.network_map import NetworkMap, Path
-from swatow_market.exchange.offer_table import OfferTable
 from swatow_market.exchange.offers import BookOffer
 from swatow_market.exchange.orders import BookOrder
 from swatow_market.exchange.posted import (
@@ -19,13 +19,15 @@ from swatow_market.exchange.posted import (
     Posted,
     PostedPrices,
     Purchase,
+    Shelf,
     buy,
     moved,
 )
 from swatow_protocol.limits import LOTS_MAX, PRICE_MAX
-from swatow_protocol.messages import Limits
+from swatow_protocol.messages import LaterSupply, Limits
+from tests.support import samples
 from tests.support.market_books import MODEL, MODELS, OTHER, Drawn, books, demand, snapshot, supply
-from tests.support.samples import digest
+from tests.support.samples import LATER_US, digest
 
 MILLION = 1_000_000
 
@@ -45,8 +47,8 @@ def bought(
     live = sorted(offers, key=lambda entry: entry.id)
     out = {(each.offer.sender, each.offer.model): each.lots_out for each in live}
     fresh = [replace(each, lots_out=0) for each in live]
-    row = OfferTable(fresh, MODELS, NetworkMap(paths or {})).row(order.terms)
-    return buy(order, fresh, row, out, prices or PostedPrices())
+    shelf = Shelf(tuple(fresh), MODELS, NetworkMap(paths or {}))
+    return buy(order, shelf, out, prices or PostedPrices())
 
 
 def taken(purchase: Purchase) -> list[tuple[bytes, int, int]]:
@@ -235,6 +237,12 @@ class TestBuying:
         nowhere = bought(demand("b", 1, 9, limits=Limits(zones=("us",))), [offer])
         assert nowhere.unmet is Unmet.ELIGIBILITY
 
+    def test_an_offer_that_has_lots_only_later_has_none_now(self) -> None:
+        later = supply("a", later=(LaterSupply(start_us=LATER_US, steps=samples.offer().steps),))
+        assert bought(demand("b", 1, 9), [later]).unmet is Unmet.CAPACITY
+        both = [later, supply("b", (5, 3))]
+        assert taken(bought(demand("b", 3, 9), both)) == [(both[1].id, 3, 5)]
+
     def test_of_several_models_it_takes_where_it_gains_most(self) -> None:
         small, big = supply("small", (50, 5)), supply("big", (70, 5), model=OTHER)
         order = demand("b", 6, models={MODEL: 60, OTHER: 100})
@@ -269,6 +277,7 @@ class TestBuying:
             by_id = {each.id: each for each in entries}
             before = {each.id: prices.price(each) for each in entries}
             purchase = bought(order, entries, prices, paths)
+            assert sorted(taken(purchase)) == plainly(order, entries, prices, network_map)
             for fill in purchase.fills:
                 entry = by_id[fill.offer]
                 limits = {limit.model: limit.price for limit in order.terms.models}
@@ -283,6 +292,29 @@ class TestBuying:
             assert (got == order.lots) == (purchase.unmet is Unmet.NOTHING)
             assert not order.terms.all_or_none or got in (0, order.lots)
             prices.note(purchase)
+
+
+def plainly(
+    order: BookOrder, entries: Sequence[BookOffer], prices: PostedPrices, network_map: NetworkMap
+) -> list[tuple[bytes, int, int]]:
+    """Return what an order takes: lot by lot, each time the best of all that may serve it."""
+    limits, top = {each.model: each.price for each in order.terms.models}, order.limit_price
+    lots = []
+    for entry in entries:
+        if failed_limits(order, entry, MODELS[entry.offer.model], network_map):
+            continue
+        charge = network_map.path(order.terms.limits.origin, entry.offer.zone).charge
+        for asked, free in entry.steps_left():
+            price = max(asked, prices.price(entry) or 0)
+            cost = price + charge + top - limits[entry.offer.model]
+            lots += [(cost, entry.id, price)] * free
+    best = [each for each in sorted(lots)[: order.lots] if each[0] <= top]
+    if order.terms.all_or_none and len(best) < order.lots:
+        return []
+    found: dict[bytes, tuple[int, int]] = {}
+    for _, offer, price in best:
+        found[offer] = found.get(offer, (0, 0))[0] + 1, price
+    return sorted((offer, *each) for offer, each in found.items())
 
 
 def ask(entry: BookOffer, lots: int) -> int:
