@@ -17,7 +17,7 @@ from swatow_protocol.envelope import Envelope, verify
 from swatow_protocol.errors import MessageRefused, Refusal
 from swatow_protocol.messages import Body, RoundHead
 
-FILE_BYTES_MAX = RECORD_BYTES_MAX + (1 << 20)
+FILE_BYTES_MAX = limits.ROUND_BYTES_MAX
 _COMPRESSION = 1  # fast: a record is written within its round
 
 

@@ -20,6 +20,8 @@ OFFER_LIST_BYTES_MAX: Final = 96 << 20
 """The list of a market's live offers; it travels in parts."""
 NETWORK_MAP_BYTES_MAX: Final = 16 << 20
 """One signed network map; it travels in parts."""
+ROUND_BYTES_MAX: Final = 257 << 20
+"""One published round: its record and the market's word on it; it travels in parts."""
 PART_BYTES: Final = 512 << 10
 """How much of a long body goes into one part."""
 REQUEST_BYTES_MAX: Final = 768 << 10

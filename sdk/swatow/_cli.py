@@ -15,7 +15,13 @@ from swatow_protocol.shell.terminal import EXIT_FAILED, EXIT_USAGE, Terminal
 
 EXIT_INTERRUPTED = 130
 
-_EXTRAS = {"market": "market", "node": "node", "gateway": "gateway", "up": "all"}
+_EXTRAS = {
+    "market": "market",
+    "check": "market",
+    "node": "node",
+    "gateway": "gateway",
+    "up": "all",
+}
 
 
 def build() -> App:

@@ -28,6 +28,8 @@ from swatow_protocol.messages import (
     OrderCancel,
     OrderTerms,
     Query,
+    RoundHead,
+    RoundNumber,
     Subject,
 )
 from swatow_protocol.messages.answers import Granted, OrderEvent, QueryAnswer, Verdict
@@ -183,8 +185,29 @@ class MarketLine:
             raise MarketError(f"award: {problem or 'of an unlisted model'}")
         return HeldAward(award, offer, models[award.message.model].message)
 
-    async def ask(self, subject: Subject, ids: tuple[bytes, ...] = ()) -> QueryAnswer:
-        """Ask about this buyer's own accounts, orders or awards. Errors as in `catalogue`."""
+    async def published_round(self, number: RoundNumber) -> bytes:
+        """Return the file of a round, which is not checked; nothing where the market keeps none.
+
+        Errors as in `catalogue`.
+        """
+        return await self._call(lambda client: client.published_round(number))
+
+    async def ask(
+        self,
+        subject: Subject,
+        ids: tuple[bytes, ...] = (),
+        *,
+        number: RoundNumber | None = None,
+        order: bytes | None = None,
+    ) -> QueryAnswer:
+        """Ask about this buyer's own accounts, orders or awards. Errors as in `catalogue`.
+
+        Args:
+            subject: what is asked for.
+            ids: about which orders or awards.
+            number: of a proof: the round that is asked about.
+            order: of an explanation: the order's envelope.
+        """
         query = Query(
             network=self.network,
             sender=self._wallet.identity.key,
@@ -193,6 +216,8 @@ class MarketLine:
             subject=subject,
             ids=ids,
             nonce=self._random_bytes(16),
+            round=number,
+            order=order,
         )
         envelope = sign(query, self._wallet.identity).envelope
         return await self._call(lambda client: client.ask(envelope))
@@ -229,6 +254,17 @@ class MarketLine:
             return self._verified(envelope, Award)
         except MessageRefused as error:
             raise MarketError(f"award: {error}") from None
+
+    def round_head(self, envelope: bytes) -> Signed[RoundHead]:
+        """Return this market's word on a round.
+
+        Raises:
+            MarketError: it is none.
+        """
+        try:
+            return self._verified(envelope, RoundHead)
+        except MessageRefused as error:
+            raise MarketError(f"round: {error}") from None
 
     async def close(self) -> None:
         """Close the connection."""

@@ -3,13 +3,14 @@
 import asyncio
 from collections.abc import Sequence
 
+from swatow._evidence import OrderExplanation, RoundEvidence, order_explanation
 from swatow._market import Catalogue, MarketLine
 from swatow._status import AwardStatus, ModelPrice, OrderStatus, award_status, order_status
 from swatow._wallet import KeptOrder, Wallet
 from swatow.errors import BuyerError, InvalidValue, MarketError
 from swatow_protocol.envelope import Signed, verify
 from swatow_protocol.errors import MessageRefused
-from swatow_protocol.messages import NetworkMap, Offer, Order, Subject
+from swatow_protocol.messages import NetworkMap, Offer, Order, RoundNumber, Subject
 from swatow_protocol.messages.answers import (
     AccountStatement,
     AwardStatement,
@@ -92,12 +93,57 @@ class Standing:
             InvalidValue: the wallet has no such order, or more than one.
             BuyerError: the market does not know it.
         """
-        kept = await asyncio.to_thread(self.wallet.order, order)
-        if kept is None:
-            raise InvalidValue("order", f"{order!r} names no order of this wallet, or several")
+        kept = await self._kept(order)
         _insist(await self._market.cancel(kept.id), f"order {kept.id.hex()[:16]} is not cancelled")
         (status,) = await self._statuses([kept])
         return status
+
+    async def explain(self, order: str) -> OrderExplanation:
+        """Return what keeps an order from being filled, by the first digits of its id.
+
+        It need not have been taken in by the market, nor be open.
+
+        Raises:
+            InvalidValue: the wallet has no such order, or more than one.
+            MarketError: the market does not say.
+        """
+        kept = await self._kept(order)
+        told = (await self._market.ask(Subject.EXPLAIN, order=kept.envelope)).explanation
+        if told is None or told.order != kept.id:
+            raise MarketError("no explanation of the order that was asked about")
+        return order_explanation(self._own(kept), told)
+
+    async def round_evidence(self, order: str, number: RoundNumber | None = None) -> RoundEvidence:
+        """Return what shows how a round has treated an order, by the first digits of its id.
+
+        Nothing of the round is checked here: `swatow check` does.
+
+        Args:
+            order: first digits of its id.
+            number: which round; else the last one that traded in which it took part.
+
+        Raises:
+            InvalidValue: the wallet has no such order, or more than one; or the market has no proof
+                of it, for it took part in no such round, or nothing of that is kept any more.
+            MarketError: what it sends is not signed by it.
+        """
+        kept = await self._kept(order)
+        answer = await self._market.ask(Subject.PROOF, (kept.id,), number=number)
+        proof = next((each for each in answer.proofs if each.order == kept.id), None)
+        if proof is None:
+            problem = f"{order}: in no such round that traded, or nothing of it is kept any more"
+            raise InvalidValue("order", problem)
+        of = self._market.round_head(proof.head).message.round
+        stands = (await self._market.ask(Subject.ORDERS, (kept.id,))).orders
+        granted = [each for event in stands if event.order == kept.id for each in event.granted]
+        awards = [self._market.award(each.award) for each in granted]
+        return RoundEvidence(
+            order=self._own(kept),
+            awards=tuple(award for award in awards if award.message.order == kept.id),
+            round=of,
+            proof=proof,
+            file=await self._market.published_round(of),
+        )
 
     async def contest(self, award: str) -> AwardStatus:
         """Let go of an award whose node does not serve it, by the first digits of its id.
@@ -130,6 +176,12 @@ class Standing:
         answer = await self._market.ask(Subject.AWARDS, tuple(shared))
         told = {each.award: each for each in answer.awards}
         return [award_status(each, told[each.id]) for each in shared.values() if each.id in told]
+
+    async def _kept(self, order: str) -> KeptOrder:
+        kept = await asyncio.to_thread(self.wallet.order, order)
+        if kept is None:
+            raise InvalidValue("order", f"{order!r} names no order of this wallet, or several")
+        return kept
 
     async def _statuses(self, kept: list[KeptOrder]) -> list[OrderStatus]:
         names = (await self._market.catalogue()).names

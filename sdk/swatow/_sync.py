@@ -8,11 +8,12 @@ from typing import Any, Literal, Self, TypeVar, overload
 from swatow._answers import Completion, CompletionStream, JobReceipt, Piece
 from swatow._award import Award
 from swatow._client import AsyncClient, Messages
+from swatow._evidence import OrderExplanation, RoundEvidence
 from swatow._orders import News
 from swatow._status import AwardStatus, ModelPrice, OrderStatus
 from swatow._wanted import NO_LIMITS, Price, Share
 from swatow_protocol.envelope import Signed
-from swatow_protocol.messages import Limits, NetworkMap
+from swatow_protocol.messages import Limits, NetworkMap, RoundNumber
 from swatow_protocol.messages.answers import AccountStatement
 
 T = TypeVar("T")
@@ -205,6 +206,14 @@ class Client:
     def cancel(self, order: str) -> OrderStatus:
         """Take an order out of the book. See `AsyncClient.cancel`."""
         return self._call(self._async.cancel(order))
+
+    def explain(self, order: str) -> OrderExplanation:
+        """Return what keeps an order from being filled. See `AsyncClient.explain`."""
+        return self._call(self._async.explain(order))
+
+    def round_evidence(self, order: str, number: RoundNumber | None = None) -> RoundEvidence:
+        """Return what shows how a round has treated an order. See `AsyncClient.round_evidence`."""
+        return self._call(self._async.round_evidence(order, number))
 
     def contest(self, award: str) -> AwardStatus:
         """Let go of an award whose node does not serve it. See `AsyncClient.contest`."""

@@ -261,7 +261,9 @@ class World:
         message = samples.contest(sender=buyer.key, issued_us=self.clock(), award=award.id)
         return await self.market.contest(sign(message, buyer).envelope)
 
-    async def ask(self, subject: Subject, *ids: bytes, who: Identity = BUYER) -> QueryAnswer:
+    async def ask(
+        self, subject: Subject, *ids: bytes, who: Identity = BUYER, **changes: Any
+    ) -> QueryAnswer:
         query = Query(
             network=NETWORK,
             sender=who.key,
@@ -270,6 +272,7 @@ class World:
             subject=subject,
             ids=ids,
             nonce=self._nonce(),
+            **changes,
         )
         return await self.market.ask(sign(query, who).envelope)
 

@@ -387,6 +387,8 @@ def query(**changes: Any) -> Query:
         "subject": Subject.ORDERS,
         "ids": (digest("order"), digest("order 2")),
         "nonce": bytes(range(16)),
+        "round": None,
+        "order": None,
     }
     return Query(**{**fields, **changes})
 

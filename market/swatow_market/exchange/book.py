@@ -147,6 +147,25 @@ class Book:
             lots_promised: (node, model, start) -> lots that awards of a later period hold.
             periods: see Snapshot.
         """
+        supply = self.supply(
+            models=models,
+            network_map=network_map,
+            lots_out=lots_out,
+            lots_promised=lots_promised,
+            periods=periods,
+        )
+        return replace(supply, orders=self._orders.columns(), salt=salt)
+
+    def supply(
+        self,
+        *,
+        models: Mapping[bytes, Model],
+        network_map: NetworkMap,
+        lots_out: Mapping[tuple[bytes, bytes], int],
+        lots_promised: Mapping[tuple[bytes, bytes, int], int] = MappingProxyType({}),
+        periods: range = range(0),
+    ) -> Snapshot:
+        """Freeze the live offers alone, as `snapshot` does; the orders stay as they are."""
         promised: dict[tuple[bytes, bytes], dict[int, int]] = {}
         for (node, model, start_us), lots in lots_promised.items():
             promised.setdefault((node, model), {})[start_us] = lots
@@ -160,10 +179,10 @@ class Book:
         )
         return Snapshot(
             offers=offers,
-            orders=self._orders.columns(),
+            orders=OrderColumns.of(()),
             models=models,
             network_map=network_map,
-            salt=salt,
+            salt=b"",
             periods=periods,
         )
 

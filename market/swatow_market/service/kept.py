@@ -17,8 +17,11 @@ from swatow_market.service.publication import Publication
 from swatow_market.service.round_files import Key, RoundFiles
 from swatow_market.service.state import MarketState
 from swatow_protocol import codec
+from swatow_protocol.messages import RoundNumber
 
 KEYS_PER_QUERY = 1_000
+READS_MAX = 2
+"""Rounds that are read for others at the same time; each is held in memory whole."""
 
 log = structlog.get_logger("swatow.rounds")
 
@@ -28,6 +31,7 @@ class KeptRounds:
 
     def __init__(self, state: MarketState) -> None:
         self._state = state
+        self._reads = asyncio.Semaphore(READS_MAX)
         self._offers: set[bytes] = set()  # of the last round that traded: these are kept
         directory = state.rounds_directory
         self._files = None if directory is None else RoundFiles(directory, state.shard)
@@ -82,6 +86,13 @@ class KeptRounds:
         except OSError as error:
             log.warning("round_files_failed", error=str(error))
 
+    async def file_of(self, number: RoundNumber) -> bytes:
+        """Return what the file of a round says, from the database; nothing if it is not kept."""
+        if number.shard != self._state.shard:
+            return b""
+        async with self._reads:
+            return await self._read(number.epoch, number.number) or b""
+
     async def _catch_up(self, files: RoundFiles) -> None:
         state = self._state
         over = {key for key in await asyncio.to_thread(files.present) if key[0] < state.epoch}
@@ -100,13 +111,16 @@ class KeptRounds:
         await asyncio.to_thread(files.forget, sorted(over))
 
     async def _write_again(self, files: RoundFiles, key: Key) -> None:
+        data = await self._read(*key)
+        if data is not None:  # else it was forgotten in the meantime
+            await asyncio.to_thread(files.write, key, data)
+
+    async def _read(self, epoch: int, number: int) -> bytes | None:
         async with self._state.database.reading() as connection:
-            row = await records.read_round(connection, self._state.shard, *key)
+            row = await records.read_round(connection, self._state.shard, epoch, number)
         if row is None or row["record"] is None:
-            return  # forgotten in the meantime
-
-        def write() -> None:
-            published = PublishedRound(head=row["head"], record=decompress(row["record"]))
-            files.write(key, codec.encode(published))
-
-        await asyncio.to_thread(write)
+            return None
+        head, record = row["head"], row["record"]
+        return await asyncio.to_thread(
+            lambda: codec.encode(PublishedRound(head=head, record=decompress(record)))
+        )

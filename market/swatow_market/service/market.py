@@ -13,7 +13,7 @@ from swatow_market.ledger.database import Database
 from swatow_market.service.catalogue import list_models
 from swatow_market.service.intake import Intake
 from swatow_market.service.network import publish_map
-from swatow_market.service.queries import answer
+from swatow_market.service.queries import Queries
 from swatow_market.service.rounds import Rounds
 from swatow_market.service.settlement import Settlement
 from swatow_market.service.state import MarketState
@@ -21,7 +21,7 @@ from swatow_protocol.carriers.grpc.market import add_market
 from swatow_protocol.carriers.grpc.server import Server
 from swatow_protocol.envelope import Signed, sign
 from swatow_protocol.identity import Identity
-from swatow_protocol.messages import MarketTerms, Model, NetworkMap
+from swatow_protocol.messages import MarketTerms, Model, NetworkMap, RoundNumber
 from swatow_protocol.messages.answers import Catalogue, OfferList, OrderEvents, QueryAnswer, Verdict
 from swatow_protocol.units import MICROS_PER_SECOND
 
@@ -39,6 +39,7 @@ class Market:
         self.rounds = Rounds(state)
         self._intake = Intake(state)
         self._settlement = Settlement(state)
+        self._queries = Queries(state)
 
     async def catalogue(self) -> Catalogue:
         """Tell what is traded, on which terms."""
@@ -55,6 +56,10 @@ class Market:
     async def network_map(self) -> bytes:
         """Tell the network map, as it was signed."""
         return self.state.signed_map.envelope
+
+    async def published_round(self, number: RoundNumber) -> bytes:
+        """Tell the file of a round."""
+        return await self.state.database.finish(self.rounds.kept.file_of(number))
 
     async def submit_offer(self, envelope: bytes) -> Verdict:
         """Take an Offer."""
@@ -78,7 +83,7 @@ class Market:
 
     async def ask(self, envelope: bytes) -> QueryAnswer:
         """Answer a Query."""
-        return await self.state.database.finish(answer(self.state, envelope))
+        return await self.state.database.finish(self._queries.answer(envelope))
 
 
 async def open_market(

@@ -1,13 +1,18 @@
 """Answers to signed queries: each asker is told of what is its own, and of nothing else."""
 
+import asyncio
+from contextlib import nullcontext
 from typing import Any
 
+from msgspec import structs
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from swatow_market.ledger import accounts
 from swatow_market.service import store
+from swatow_market.service.explaining import explained
 from swatow_market.service.orders import order_events
 from swatow_market.service.prices import posted_prices
+from swatow_market.service.proofs import Proofs
 from swatow_market.service.state import MarketState
 from swatow_protocol.envelope import verify
 from swatow_protocol.errors import MessageRefused, Refusal
@@ -16,7 +21,9 @@ from swatow_protocol.messages.answers import (
     STANDBY_MAX,
     AccountStatement,
     AwardStatement,
+    Explanation,
     OrderEvent,
+    OrderProof,
     PostedPrice,
     QueryAnswer,
     Standby,
@@ -24,39 +31,66 @@ from swatow_protocol.messages.answers import (
 from swatow_protocol.units import cost_nanos
 
 
-async def answer(state: MarketState, envelope: bytes) -> QueryAnswer:
-    """Answer a query.
+class Queries:
+    """Answers queries; those that cost more are answered one at a time."""
 
-    Raises:
-        MessageRefused: the envelope fails a check, or asks another market.
-    """
-    query = verify(envelope, Query, network=state.network, now_us=state.now_us()).message
-    if query.market != state.identity.key:
-        raise MessageRefused(Refusal.WRONG_NETWORK, "the query is for another market")
-    statements: tuple[AccountStatement, ...] = ()
-    orders: tuple[OrderEvent, ...] = ()
-    awards: tuple[AwardStatement, ...] = ()
-    standby: tuple[Standby, ...] = ()
-    prices: tuple[PostedPrice, ...] = ()
-    async with state.database.reading() as connection:
-        if query.subject is Subject.ACCOUNT:
-            statements = await _accounts(connection, query.sender)
-        elif query.subject is Subject.ORDERS:
-            orders = await _orders(connection, query)
-        elif query.subject is Subject.AWARDS:
-            awards = await _awards(connection, state, query)
-        elif query.subject is Subject.PRICES:
-            prices = await posted_prices(connection, state, query.ids)
-        else:
-            standby = await _standby(connection, query)
-        number = await store.last_round(connection, state.shard)
+    def __init__(self, state: MarketState) -> None:
+        self._state = state
+        self._proofs = Proofs(state)
+        self._slow = asyncio.Lock()  # taken before a connection is, so that none wait with one
+
+    async def answer(self, envelope: bytes) -> QueryAnswer:
+        """Answer a query.
+
+        Raises:
+            MessageRefused: the envelope fails a check, or asks another market, or what it asks
+                about is not the sender's order.
+        """
+        state = self._state
+        query = verify(envelope, Query, network=state.network, now_us=state.now_us()).message
+        if query.market != state.identity.key:
+            raise MessageRefused(Refusal.WRONG_NETWORK, "the query is for another market")
+        slow = query.subject in (Subject.PROOF, Subject.EXPLAIN)
+        async with self._slow if slow else nullcontext(), state.database.reading() as connection:
+            told = await self._told(connection, query)
+            return structs.replace(told, round=await store.last_round(connection, state.shard))
+
+    async def _told(self, connection: AsyncConnection, query: Query) -> QueryAnswer:
+        state, subject = self._state, query.subject
+        if subject is Subject.ACCOUNT:
+            return _answer(accounts=await _accounts(connection, query.sender))
+        if subject is Subject.ORDERS:
+            return _answer(orders=await _orders(connection, query))
+        if subject is Subject.AWARDS:
+            return _answer(awards=await _awards(connection, state, query))
+        if subject is Subject.PROOF:
+            return _answer(proofs=await self._proofs.of(connection, query))
+        if subject is Subject.EXPLAIN:
+            return _answer(explanation=await explained(connection, state, query))
+        if subject is Subject.PRICES:
+            return _answer(prices=await posted_prices(connection, state, query.ids))
+        return _answer(standby=await _standby(connection, query))
+
+
+def _answer(
+    *,
+    accounts: tuple[AccountStatement, ...] = (),
+    orders: tuple[OrderEvent, ...] = (),
+    awards: tuple[AwardStatement, ...] = (),
+    standby: tuple[Standby, ...] = (),
+    prices: tuple[PostedPrice, ...] = (),
+    proofs: tuple[OrderProof, ...] = (),
+    explanation: Explanation | None = None,
+) -> QueryAnswer:
     return QueryAnswer(
-        accounts=statements,
+        accounts=accounts,
         orders=orders,
         awards=awards,
         standby=standby,
         prices=prices,
-        round=number,
+        round=0,
+        proofs=proofs,
+        explanation=explanation,
     )
 
 

@@ -1,5 +1,6 @@
 """Replaying rounds from what the database keeps of them."""
 
+import asyncio
 from dataclasses import dataclass
 from typing import Any
 
@@ -89,9 +90,7 @@ async def read_inputs(
     Raises:
         MessageRefused: record or inputs cannot be read.
     """
-    number = decode(decompress(row["record"])).round
-    inputs = decompress(row["inputs"], given.INPUTS_BYTES_MAX)
-    offers = given.ids(codec.decode(given.Inputs, inputs).offer_id)
+    number, inputs, offers = await asyncio.to_thread(_read, row)
     return KeptInputs(
         market=market,
         number=number,
@@ -100,6 +99,13 @@ async def read_inputs(
         models=await records.read_models(connection),
         network_map=await records.read_message(connection, number.network_map),
     )
+
+
+def _read(row: dict[str, Any]) -> tuple[Round, bytes, list[bytes]]:
+    """Return the round, its inputs, and the ids of its offers; slow where orders are many."""
+    number = decode(decompress(row["record"])).round
+    inputs = decompress(row["inputs"], given.INPUTS_BYTES_MAX)
+    return number, inputs, given.ids(codec.decode(given.Inputs, inputs).offer_id)
 
 
 async def replay(connection: AsyncConnection, row: dict[str, Any]) -> Replayed:

@@ -138,6 +138,7 @@ class Rounds:
             forgotten = await self.kept.forget(connection, now_us)
         state.book.settle_round(decision.orders, decision.filled, decision.told)
         state.posted.settle(decision.outcome)
+        state.node_prices = decision.outcome.node_prices
         state.feed.publish(events)
         lots = sum(fill.lots for fill in decision.outcome.fills)
         tell = log.info if lots else log.debug

@@ -51,6 +51,8 @@ class MarketState:
     """Held while a round runs, and by what may not happen during one: cancelling, expiring, buying
     at once."""
     epoch: int = 0
+    node_prices: Mapping[tuple[bytes, int], int] = field(default_factory=dict)
+    """(offer id, start of a later period, or 0 for now) -> nanos a lot, in the last round."""
     network_map: NetworkMap = field(init=False)
     """What rounds look up in the map."""
     rules: Rules = field(init=False)

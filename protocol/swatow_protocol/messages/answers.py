@@ -13,6 +13,7 @@ from msgspec import Meta
 from swatow_protocol import limits
 from swatow_protocol.messages.base import Body
 from swatow_protocol.messages.fields import (
+    Count,
     Currency,
     Embedded,
     Id,
@@ -33,6 +34,10 @@ OFFERS_LISTED_MAX = 4_096
 AWARDS_PER_ORDER_MAX = 1_024
 STANDBY_MAX = 256
 PRICES_MAX = 1_024
+PROOFS_MAX = 16
+"""Orders that one query gets proofs of."""
+PROOF_HASHES_MAX = 64
+"""Hashes of one proof; more are not decoded. A tree of a million leaves needs twenty."""
 
 
 class Decision(enum.StrEnum):
@@ -279,6 +284,72 @@ class PostedPrice(Body, frozen=True, kw_only=True):
     """Lots that are left, at whatever price."""
 
 
+class OrderProof(Body, frozen=True, kw_only=True):
+    """Shows how an order stood in a round. It is checked with the round's record."""
+
+    order: Id
+    """Which one."""
+    head: Embedded
+    """Envelope of the RoundHead, signed by the market."""
+    lots: Lots
+    """Lots of the order that were open before the round."""
+    segment: Serial | None
+    """Number of its segment in the record; None if no offer might serve it."""
+    index: Serial
+    """Place of its leaf in the tree of orders, from zero."""
+    leaves: Serial
+    """How many leaves the tree has."""
+    hashes: Annotated[tuple[Id, ...], Meta(max_length=PROOF_HASHES_MAX)]
+    """The other side of each node on the way from the leaf to the root."""
+
+
+class KeptAway(Body, frozen=True, kw_only=True):
+    """What one limit of an order does: offers for models that it accepts which fail the limit."""
+
+    limit: LimitName
+    """Which limit."""
+    offers: Count
+    """Offers that fail it, whatever else they fail."""
+    alone: Count
+    """Offers that fail it and nothing else: without it they could serve the order."""
+
+
+class Explanation(Body, frozen=True, kw_only=True):
+    """What keeps an order from being filled, by the offers that are live now."""
+
+    order: Id
+    """Which one."""
+    state: OrderState | None
+    """None for an order that the market did not take in."""
+    lots_open: Annotated[int, Meta(ge=0, le=limits.LOTS_MAX)]
+    """Lots of it that are not awarded."""
+    offers: Count
+    """Live offers for the models that it accepts."""
+    eligible: Count
+    """Those of them that may serve it."""
+    limits: Annotated[tuple[KeptAway, ...], Meta(max_length=len(LimitName))]
+    """Its limits that keep offers away."""
+    nearest: Annotated[tuple[LimitName, ...], Meta(max_length=len(LimitName))]
+    """Where no offer may serve it: the limits that the nearest ones fail."""
+    limit_price: Price
+    """The most that it pays for a lot of any of its models, with which prices here compare: for
+    another model they count what the order pays less for that one."""
+    last_price: Serial | None
+    """Cheapest delivered price, in the last round, of the offers that may serve it; None where
+    there is none."""
+    least_ask: Serial | None
+    """Least that a free lot of them would cost, delivered; None where no lots are free."""
+    lots_within: Serial
+    """Free lots of them that cost no more than it pays."""
+    missing: LimitName | None
+    """`price` or `capacity`, if that is what is missing; None if the next round would fill it as
+    things stand, or if no offer may serve it."""
+    price_short: Serial
+    """Nanos a lot by which its limit price is too low."""
+    lots_short: Serial
+    """Lots that are too few."""
+
+
 class QueryAnswer(Body, frozen=True, kw_only=True):
     """Answer to a signed query."""
 
@@ -295,3 +366,8 @@ class QueryAnswer(Body, frozen=True, kw_only=True):
     """By model and zone; ask for single models where there are more."""
     round: Serial
     """The last round that was cleared."""
+    proofs: Annotated[tuple[OrderProof, ...], Meta(max_length=PROOFS_MAX)] = ()
+    """Of those of the first PROOFS_MAX named orders that are the sender's, took part in the round,
+    and of which enough is kept."""
+    explanation: Explanation | None = None
+    """Of the order that was given."""

@@ -6,8 +6,9 @@ from typing import Annotated, ClassVar, Literal
 from msgspec import Meta
 
 from swatow_protocol import limits
+from swatow_protocol.messages.award import RoundNumber
 from swatow_protocol.messages.base import Message
-from swatow_protocol.messages.fields import Address, Id, Key, Nonce, Sha256, TimeUs
+from swatow_protocol.messages.fields import Address, Embedded, Id, Key, Nonce, Sha256, TimeUs
 
 
 class Endpoint(Message, frozen=True, kw_only=True):
@@ -43,6 +44,11 @@ class Subject(enum.StrEnum):
     given, in the order of their ids; from the first where none is given."""
     PRICES = "prices"
     """Posted prices of these models, or of all where none is given."""
+    PROOF = "proof"
+    """How the sender's own orders, by id, stood in a round: the one given, or else the last in
+    which each took part."""
+    EXPLAIN = "explain"
+    """What keeps the order that is given from being filled. The market need not have taken it."""
 
 
 class Query(Message, frozen=True, kw_only=True):
@@ -59,3 +65,7 @@ class Query(Message, frozen=True, kw_only=True):
     """About which orders, awards or models; after which award."""
     nonce: Nonce
     """Makes two otherwise equal queries distinct."""
+    round: RoundNumber | None = None
+    """Of a proof: the round that is asked about."""
+    order: Embedded | None = None
+    """Of an explanation: envelope of the sender's Order."""

@@ -4,6 +4,7 @@ from importlib.metadata import version as distribution_version
 
 from cyclopts import App
 
+from swatow._commands.explain import explain
 from swatow._commands.local import config, keys, version
 from swatow._commands.orders import cancel, contest, order, orders
 from swatow._commands.prices import prices
@@ -22,6 +23,7 @@ for command in (
     cancel,
     contest,
     prices,
+    explain,
     wallet,
     gateway,
     keys,

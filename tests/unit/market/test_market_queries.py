@@ -102,5 +102,5 @@ async def test_asking_changes_nothing(world: World) -> None:
     award = await world.bought(5, 80_000)
     before = world.contents()
     for subject in Subject:
-        await world.ask(subject, award.id)
+        await world.ask(subject, award.id, order=world.order(1, 80_000).envelope)
     assert world.contents() == before

@@ -18,11 +18,9 @@ from typing import Annotated
 
 from msgspec import Meta
 
+from swatow_protocol.messages.answers import PROOF_HASHES_MAX
 from swatow_protocol.messages.base import Body
 from swatow_protocol.messages.fields import Id, Serial
-
-PROOF_HASHES_MAX = 64
-"""Hashes of one proof; more are not decoded. A tree of a million leaves needs twenty."""
 
 _LEAF = b"\x00"
 _NODE = b"\x01"

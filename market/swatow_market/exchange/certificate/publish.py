@@ -17,6 +17,7 @@ from swatow_market.exchange.certificate.trader import offer_leaf, order_leaf
 from swatow_market.exchange.clearing import Outcome
 from swatow_market.exchange.clearing.price_ranges import middle
 from swatow_market.exchange.clearing.problem import Ints, Problem, Solution
+from swatow_market.exchange.orders import OrderColumns
 
 RULE_VERSION = 1
 """Of what is published: the mechanism by which rounds are cleared."""
@@ -74,16 +75,8 @@ def round_of(
 def publish_round(number: Round, outcome: Outcome) -> Recorded:
     """Return the record of a round that was cleared. Leaves are those of `trader`, by id."""
     cleared, orders = outcome.cleared, outcome.orders
-    columns = (cleared.order_segment, orders.totals(orders.lots))
     of_offers = Tree([offer_leaf(each.id, each.lots_out) for each in outcome.snapshot.offers])
-    of_orders = Tree(
-        [
-            order_leaf(entry.id, lots, segment if segment >= 0 else None)
-            for entry, segment, lots in zip(
-                orders.entries, *(column.tolist() for column in columns), strict=True
-            )
-        ]
-    )
+    of_orders = tree_of_orders(orders, cleared.order_segment)
     record = publish(
         round_=number,
         offers=of_offers.head,
@@ -94,6 +87,17 @@ def publish_round(number: Round, outcome: Outcome) -> Recorded:
         whole=_whole(outcome),
     )
     return Recorded(record, of_offers, of_orders)
+
+
+def tree_of_orders(orders: OrderColumns, segments: Ints) -> Tree:
+    """Return the tree of a round's orders, which are by id; `segments` (n,) has theirs."""
+    columns = (segments.tolist(), orders.totals(orders.lots).tolist())
+    return Tree(
+        [
+            order_leaf(entry.id, lots, segment if segment >= 0 else None)
+            for entry, segment, lots in zip(orders.entries, *columns, strict=True)
+        ]
+    )
 
 
 def publish(

@@ -8,7 +8,7 @@ from swatow_protocol import codec, limits, parts
 from swatow_protocol.carriers.grpc.connection import CALL_S, Connection
 from swatow_protocol.carriers.grpc.server import Server
 from swatow_protocol.errors import OutcomeUnknown
-from swatow_protocol.messages import Body
+from swatow_protocol.messages import Body, RoundNumber
 from swatow_protocol.messages.answers import (
     Catalogue,
     OfferList,
@@ -31,6 +31,10 @@ class MarketHandler(Protocol):
 
     async def network_map(self) -> bytes:
         """Return the envelope of the NetworkMap."""
+        ...
+
+    async def published_round(self, number: RoundNumber) -> bytes:
+        """Return the file of a round; nothing where none is kept."""
         ...
 
     async def submit_offer(self, envelope: bytes) -> Verdict:
@@ -72,6 +76,11 @@ def add_market(server: Server, handler: MarketHandler) -> None:
         for part in parts.split(await handler.network_map()):
             yield part
 
+    async def get_round(body: bytes) -> AsyncIterator[bytes]:
+        number = codec.decode(RoundNumber, body)
+        for part in parts.split(await handler.published_round(number)):
+            yield part
+
     async def place_orders(envelope_parts: AsyncIterator[bytes]) -> AsyncIterator[bytes]:
         envelope = await parts.join(envelope_parts, limits.BATCH_BYTES_MAX)
         async for events in handler.place_orders(envelope):
@@ -83,6 +92,7 @@ def add_market(server: Server, handler: MarketHandler) -> None:
             "GetCatalogue": get_catalogue,
             "ListOffers": list_offers,
             "GetNetworkMap": get_network_map,
+            "GetRound": get_round,
             "SubmitOffer": _encoded(handler.submit_offer),
             "PlaceOrders": place_orders,
             "CancelOrders": _encoded(handler.cancel_orders),
@@ -121,6 +131,10 @@ class MarketClient:
         """Ask for the network map; return its envelope, which is not verified."""
         return await self._long("GetNetworkMap", limits.NETWORK_MAP_BYTES_MAX)
 
+    async def published_round(self, number: RoundNumber) -> bytes:
+        """Ask for the file of a round, which is not checked; nothing where none is kept."""
+        return await self._long("GetRound", limits.ROUND_BYTES_MAX, codec.encode(number))
+
     async def submit_offer(self, envelope: bytes) -> Verdict:
         """Send an Offer."""
         return await self._send("SubmitOffer", envelope)
@@ -147,9 +161,9 @@ class MarketClient:
         """Send a Query."""
         return codec.decode(QueryAnswer, await self.connection.call("Market", "Ask", envelope))
 
-    async def _long(self, method: str, bytes_max: int) -> bytes:
+    async def _long(self, method: str, bytes_max: int, body: bytes = b"") -> bytes:
         """Ask for what comes in parts."""
-        stream = self.connection.stream("Market", method, [b""])
+        stream = self.connection.stream("Market", method, [body])
         try:
             async with asyncio.timeout(CALL_S):
                 return await parts.join(stream, bytes_max)

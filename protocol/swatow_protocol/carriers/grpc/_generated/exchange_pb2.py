@@ -24,7 +24,7 @@ _sym_db = _symbol_database.Default()
 
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x18swatow/v1/exchange.proto\x12\tswatow.v1\"\x16\n\x06Packet\x12\x0c\n\x04\x62ody\x18\x01 \x01(\x0c\"\x17\n\x06\x46rames\x12\r\n\x05\x66rame\x18\x01 \x03(\x0c\x32\x39\n\x08Identity\x12-\n\x05Hello\x12\x11.swatow.v1.Packet\x1a\x11.swatow.v1.Packet2\xdf\x03\n\x06Market\x12\x34\n\x0cGetCatalogue\x12\x11.swatow.v1.Packet\x1a\x11.swatow.v1.Packet\x12\x34\n\nListOffers\x12\x11.swatow.v1.Packet\x1a\x11.swatow.v1.Packet0\x01\x12\x37\n\rGetNetworkMap\x12\x11.swatow.v1.Packet\x1a\x11.swatow.v1.Packet0\x01\x12\x33\n\x0bSubmitOffer\x12\x11.swatow.v1.Packet\x1a\x11.swatow.v1.Packet\x12\x37\n\x0bPlaceOrders\x12\x11.swatow.v1.Packet\x1a\x11.swatow.v1.Packet(\x01\x30\x01\x12\x34\n\x0c\x43\x61ncelOrders\x12\x11.swatow.v1.Packet\x1a\x11.swatow.v1.Packet\x12.\n\x06Redeem\x12\x11.swatow.v1.Packet\x1a\x11.swatow.v1.Packet\x12/\n\x07\x43ontest\x12\x11.swatow.v1.Packet\x1a\x11.swatow.v1.Packet\x12+\n\x03\x41sk\x12\x11.swatow.v1.Packet\x1a\x11.swatow.v1.Packet2p\n\x04Node\x12\x30\n\x04Jobs\x12\x11.swatow.v1.Frames\x1a\x11.swatow.v1.Frames(\x01\x30\x01\x12\x36\n\x0cGetTokenizer\x12\x11.swatow.v1.Packet\x1a\x11.swatow.v1.Packet0\x01\x62\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x18swatow/v1/exchange.proto\x12\tswatow.v1\"\x16\n\x06Packet\x12\x0c\n\x04\x62ody\x18\x01 \x01(\x0c\"\x17\n\x06\x46rames\x12\r\n\x05\x66rame\x18\x01 \x03(\x0c\x32\x39\n\x08Identity\x12-\n\x05Hello\x12\x11.swatow.v1.Packet\x1a\x11.swatow.v1.Packet2\x93\x04\n\x06Market\x12\x34\n\x0cGetCatalogue\x12\x11.swatow.v1.Packet\x1a\x11.swatow.v1.Packet\x12\x34\n\nListOffers\x12\x11.swatow.v1.Packet\x1a\x11.swatow.v1.Packet0\x01\x12\x37\n\rGetNetworkMap\x12\x11.swatow.v1.Packet\x1a\x11.swatow.v1.Packet0\x01\x12\x32\n\x08GetRound\x12\x11.swatow.v1.Packet\x1a\x11.swatow.v1.Packet0\x01\x12\x33\n\x0bSubmitOffer\x12\x11.swatow.v1.Packet\x1a\x11.swatow.v1.Packet\x12\x37\n\x0bPlaceOrders\x12\x11.swatow.v1.Packet\x1a\x11.swatow.v1.Packet(\x01\x30\x01\x12\x34\n\x0c\x43\x61ncelOrders\x12\x11.swatow.v1.Packet\x1a\x11.swatow.v1.Packet\x12.\n\x06Redeem\x12\x11.swatow.v1.Packet\x1a\x11.swatow.v1.Packet\x12/\n\x07\x43ontest\x12\x11.swatow.v1.Packet\x1a\x11.swatow.v1.Packet\x12+\n\x03\x41sk\x12\x11.swatow.v1.Packet\x1a\x11.swatow.v1.Packet2p\n\x04Node\x12\x30\n\x04Jobs\x12\x11.swatow.v1.Frames\x1a\x11.swatow.v1.Frames(\x01\x30\x01\x12\x36\n\x0cGetTokenizer\x12\x11.swatow.v1.Packet\x1a\x11.swatow.v1.Packet0\x01\x62\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -38,7 +38,7 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_IDENTITY']._serialized_start=88
   _globals['_IDENTITY']._serialized_end=145
   _globals['_MARKET']._serialized_start=148
-  _globals['_MARKET']._serialized_end=627
-  _globals['_NODE']._serialized_start=629
-  _globals['_NODE']._serialized_end=741
+  _globals['_MARKET']._serialized_end=679
+  _globals['_NODE']._serialized_start=681
+  _globals['_NODE']._serialized_end=793
 # @@protoc_insertion_point(module_scope)
