@@ -8,15 +8,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from swatow_market.exchange.certificate.merkle import (
-    PROOF_HASHES_MAX,
-    Head,
-    Proof,
-    Tree,
-    proves,
-)
+from swatow_market.exchange.certificate.merkle import Head, Proof, Tree, proves
 from swatow_protocol import codec
 from swatow_protocol.errors import MessageRefused
+from swatow_protocol.messages.answers import PROOF_HASHES_MAX
 
 LEAVES = st.lists(st.binary(max_size=8), min_size=1, max_size=40, unique=True)
 

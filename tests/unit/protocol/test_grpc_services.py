@@ -19,6 +19,7 @@ from swatow_protocol.errors import (
     SwatowError,
     Unreachable,
 )
+from swatow_protocol.messages import RoundNumber
 from swatow_protocol.messages.answers import (
     AdmissionReason,
     Catalogue,
@@ -36,6 +37,8 @@ from tests.unit.protocol.loopback import connected, serving
 SECRET = "words of a prompt"
 TOKENIZER = bytes(range(256)) * 8_000  # about four parts
 NETWORK_MAP = bytes(range(256)) * 8_000
+PUBLISHED_ROUND = bytes(range(256)) * 8_001
+ROUND = RoundNumber(shard="main", epoch=3, number=1_234)
 OTHER_FILE = b"something else"
 
 
@@ -62,6 +65,9 @@ class Market:
 
     async def network_map(self) -> bytes:
         return NETWORK_MAP
+
+    async def published_round(self, number: RoundNumber) -> bytes:
+        return PUBLISHED_ROUND if number == ROUND else b""
 
     async def submit_offer(self, envelope: bytes) -> Verdict:
         return self._answer(b"offer" + envelope)
@@ -155,6 +161,9 @@ class TestMarket:
         assert (await market.catalogue()).models == (b"model",)
         assert (await market.list_offers()).offers == (b"offer",)
         assert await market.network_map() == NETWORK_MAP, "in about four parts"
+        assert await market.published_round(ROUND) == PUBLISHED_ROUND, "in about four parts"
+        unknown = RoundNumber(shard="main", epoch=3, number=1)
+        assert await market.published_round(unknown) == b""
         assert (await market.ask(b"12345")).round == 5
 
     @pytest.mark.parametrize("size", [0, 1, limits.PART_BYTES + 1, limits.BATCH_BYTES_MAX])

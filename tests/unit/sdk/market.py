@@ -11,7 +11,7 @@ from swatow._wallet import Wallet
 from swatow_protocol.carriers.grpc.market import MarketClient
 from swatow_protocol.envelope import Signed, sign, verify
 from swatow_protocol.errors import SwatowError
-from swatow_protocol.messages import Award, Contest, Offer, Order, OrderCancel, Query
+from swatow_protocol.messages import Award, Contest, Offer, Order, OrderCancel, Query, RoundNumber
 from swatow_protocol.messages.answers import (
     Catalogue,
     Decision,
@@ -63,6 +63,7 @@ class FakeMarket:
         self.terms: bytes = sign(samples.market_terms(), MARKET).envelope
         self.map: bytes | SwatowError = sign(samples.network_map(), MARKET).envelope
         self.listed: tuple[bytes, ...] | SwatowError = ()
+        self.file = b"file of a round"
         self.hold: asyncio.Event | None = None
         """News waits for this where it is set."""
         self.verdict = ACCEPTED
@@ -91,6 +92,10 @@ class FakeMarket:
         if isinstance(self.map, SwatowError):
             raise self.map
         return self.map
+
+    async def published_round(self, number: RoundNumber) -> bytes:
+        """Tell the file of any round."""
+        return self.file
 
     async def ask(self, envelope: bytes) -> QueryAnswer:
         """Answer a query."""

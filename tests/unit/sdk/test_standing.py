@@ -4,28 +4,35 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from msgspec import structs
 
 from swatow._standing import ORDERS_PER_QUERY, Standing
 from swatow.errors import BuyerError, InvalidValue, MarketError
 from swatow_protocol.envelope import Signed, sign
-from swatow_protocol.messages import Award, ModelLimit, Order, Subject
+from swatow_protocol.messages import Award, ModelLimit, Order, RoundNumber, Subject
 from swatow_protocol.messages.answers import (
     AdmissionReason,
     AwardStatement,
     Decision,
+    Explanation,
     Granted,
+    KeptAway,
     LimitName,
     OrderEvent,
+    OrderProof,
     OrderState,
     QueryAnswer,
     Verdict,
 )
 from tests.support import samples
-from tests.support.samples import BUYER, NODE, NOW_US, STRANGER
+from tests.support.samples import BUYER, MARKET, NODE, NOW_US, STRANGER
 from tests.unit.node import deal
 from tests.unit.sdk.market import Counter, FakeMarket, line_to, wallet_in
 
 NO = Verdict(decision=Decision.REJECT, reason=AdmissionReason.NOTHING_TO_CONTEST, detail="why")
+
+
+EARLIER = RoundNumber(shard="main", epoch=1, number=1)
 
 
 class Here:
@@ -54,9 +61,11 @@ class Here:
         self.market.wallet.keep_award(award.id, order.id, award.envelope, b"offer")
         return award
 
-    def answer(self, *events: OrderEvent, awards: tuple[AwardStatement, ...] = ()) -> None:
+    def answer(
+        self, *events: OrderEvent, awards: tuple[AwardStatement, ...] = (), **more: Any
+    ) -> None:
         """Let the market answer so."""
-        self.market.answer = QueryAnswer(accounts=(), orders=events, awards=awards, round=1)
+        self.market.answer = QueryAnswer(accounts=(), orders=events, awards=awards, round=1, **more)
 
 
 @pytest.fixture
@@ -192,3 +201,66 @@ async def test_the_latest_awards_are_looked_at_first(here: Here) -> None:
     old, new = here.award(here.order(1)), here.award(here.order(2))
     here.answer(awards=(statement(old), statement(new)))
     assert [each.id for each in await here.standing.shares(1)] == [new.id.hex()]
+
+
+def explanation(order: Signed[Order], **changes: Any) -> Explanation:
+    fields: dict[str, Any] = {
+        "order": order.id,
+        "state": None,
+        "lots_open": 2,
+        "offers": 3,
+        "eligible": 0,
+        "limits": (KeptAway(limit=LimitName.ZONES, offers=3, alone=2),),
+        "nearest": (LimitName.ZONES,),
+        "limit_price": 100_000,
+        "last_price": None,
+        "least_ask": None,
+        "lots_within": 0,
+        "missing": None,
+        "price_short": 0,
+        "lots_short": 0,
+    }
+    return Explanation(**{**fields, **changes})
+
+
+async def test_an_order_is_explained_by_what_the_market_says_of_it(here: Here) -> None:
+    order = here.order()
+    here.answer(explanation=explanation(order))
+    found = await here.standing.explain(order.id.hex()[:10])
+    assert here.market.queries[-1].order == order.envelope
+    assert (found.id, found.state, found.nearest) == (order.id.hex(), "unknown", ("zones",))
+    assert found.as_dict()["limits"] == ({"limit": "zones", "offers": 3, "alone": 2},)
+    other = explanation(here.order(2), missing=LimitName.PRICE, state=OrderState.OPEN)
+    here.answer(explanation=other)
+    assert (await here.standing.explain(here.order(2).id.hex())).missing == "price"
+    with pytest.raises(MarketError, match="no explanation"):
+        await here.standing.explain(order.id.hex())
+    here.answer()
+    with pytest.raises(MarketError, match="no explanation"):
+        await here.standing.explain(order.id.hex())
+    with pytest.raises(InvalidValue, match=r"^order: "):
+        await here.standing.explain("zz")
+
+
+async def test_evidence_of_a_round_is_what_was_signed(here: Here) -> None:
+    order = here.order()
+    award = deal.award(order=order.id)
+    earlier = deal.award(order=order.id, round=EARLIER, lots=1)
+    stranger = deal.award(order=samples.digest("another"))
+    head = sign(samples.round_head(round=award.message.round), MARKET)
+    proof = OrderProof(
+        order=order.id, head=head.envelope, lots=3, segment=0, index=0, leaves=1, hashes=()
+    )
+    here.answer(event(order, OrderState.OPEN, award, earlier, stranger), proofs=(proof,))
+    found = await here.standing.round_evidence(order.id.hex()[:10], award.message.round)
+    assert [each.id for each in found.awards_of_round] == [award.id]
+    assert found.lots_before == order.message.lots - 1
+    assert (found.round, found.file) == (award.message.round, here.market.file)
+    assert here.market.queries[-2].round == award.message.round
+    for wrong in (head.payload, sign(samples.round_head(sender=BUYER.key), BUYER).envelope):
+        here.answer(proofs=(structs.replace(proof, head=wrong),))
+        with pytest.raises(MarketError, match="round"):
+            await here.standing.round_evidence(order.id.hex())
+    here.answer()
+    with pytest.raises(InvalidValue, match="in no such round"):
+        await here.standing.round_evidence(order.id.hex())
