@@ -141,6 +141,14 @@ async def test_how_a_round_has_treated_an_order_is_checked(
             await client.round_evidence(order.id, RoundNumber(shard="main", epoch=9, number=9))
 
         evidence = await client.round_evidence(order.id)
+        name = f"main-{epoch_and_number.replace('/', '-')}.swatow"
+        file = here.directory / "market" / "rounds" / name
+
+        async def written() -> bool:
+            return file.is_file()
+
+        await here.until(written)
+        assert file.read_bytes() == evidence.file
         key = bytes.fromhex(here.address.partition("@")[0])
         assert check_order(evidence, key).wrong == ()
         other = structs.replace(evidence.proof, segment=None)

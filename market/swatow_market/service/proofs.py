@@ -18,6 +18,7 @@ from swatow_market.published import decompress
 from swatow_market.service import records, store
 from swatow_market.service.replays import KeptInputs, read_inputs
 from swatow_market.service.state import MarketState
+from swatow_protocol.errors import InvalidValue, MessageRefused
 from swatow_protocol.messages import Query
 from swatow_protocol.messages.answers import PROOFS_MAX, OrderProof, OrderState
 
@@ -130,7 +131,10 @@ def _stand(row: dict[str, Any], kept: KeptInputs) -> _Stood | None:
     record = decode(decompress(row["record"]))
     if record.round.rule_version != RULE_VERSION:
         return None
-    snapshot = kept.snapshot()
+    try:
+        snapshot = kept.snapshot()
+    except (InvalidValue, MessageRefused):
+        return None
     orders, segment = snapshot.orders, compile_round(snapshot).order_segment
     tree = tree_of_orders(orders, segment)
     if tree.head != record.orders:

@@ -133,3 +133,18 @@ async def test_inputs_that_are_not_those_of_the_record_show_nothing(world: World
             "WHERE number = 1"
         )
     assert (await world.ask(Subject.PROOF, first.id, round=FIRST)).proofs == ()
+
+
+async def test_a_round_whose_offers_are_lost_shows_nothing(world: World) -> None:
+    placed = await partly_filled(world)
+    async with world.market.state.database.writing() as connection:
+        await connection.exec_driver_sql("DELETE FROM offers")
+    assert (await world.ask(Subject.PROOF, placed.id)).proofs == ()
+
+
+async def test_rounds_that_were_asked_about_last_are_not_made_again(world: World) -> None:
+    placed = await partly_filled(world)
+    first = await proof_of(world, placed, FIRST)
+    async with world.market.state.database.writing() as connection:
+        await connection.exec_driver_sql("UPDATE rounds SET inputs = NULL")
+    assert await proof_of(world, placed, FIRST) == first

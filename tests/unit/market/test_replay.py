@@ -127,6 +127,17 @@ async def test_another_process_gives_the_same_record(world: World) -> None:
         assert answer["replayed"] == answer["record"]
 
 
+async def test_a_round_of_some_orders_only_gives_the_same_record(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("swatow_market.service.rounds.ROUND_AWARDS_MAX", 2)
+    names = await busy(world, 11, rounds=4)
+    sizes = world.rows("SELECT MAX(orders), MIN(orders) FROM rounds WHERE head NOTNULL")
+    assert sizes[0][1] <= 2, "most were carried over"
+    for name in names:
+        assert (await admin.replayed_round(world.settings, world.home, name)).differs == ()
+
+
 async def row_of(world: World, name: str) -> dict[str, Any]:
     epoch, _, number = name.partition("/")
     async with world.market.state.database.reading() as connection:

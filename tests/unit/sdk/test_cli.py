@@ -3,6 +3,8 @@
 import json
 import stat
 import sys
+import tomllib
+from importlib import import_module
 from pathlib import Path
 from typing import Any
 
@@ -52,6 +54,15 @@ def test_the_version_and_the_usable_parts_are_told(run: Any) -> None:
     assert told.json["usable"].keys() == parts
     assert told.json["usable"]["node"] is True
     assert run("version").out.splitlines()[0] == f"swatow\t{swatow.__version__}"
+
+
+def test_every_command_that_the_package_mounts_exists() -> None:
+    text = (Path(__file__).parents[3] / "pyproject.toml").read_text("utf-8")
+    mounted = tomllib.loads(text)["project"]["entry-points"]["swatow.commands"]
+    assert {"market", "node", "up", "check"} == mounted.keys()
+    for place in mounted.values():
+        module, _, name = place.partition(":")
+        assert callable(getattr(import_module(module), name))
 
 
 def test_the_version_is_also_an_option(run: Any) -> None:
