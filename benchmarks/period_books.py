@@ -1,7 +1,8 @@
 """Books of many periods: orders that can wait, and what nodes have for later.
 
 To the orders of clearing_books.py come batch jobs. They have no origin, so a signature of theirs is
-a model and a class, and each has a deadline in one of the PERIODS later periods, spread evenly.
+a model and a class, and each has a deadline in one of the PERIODS later periods, sooner ones more
+often.
 Nodes offer, for each period, CAPACITY of an even share of the lots that can wait, at prices that
 rise and fall over the day of their zone; and now, CAPACITY of the lots that cannot.
 """
@@ -55,7 +56,8 @@ def make_waiting(orders: Orders, share: float, seed: int) -> Waiting:
     random = np.random.default_rng([seed, len(orders.price), PERIODS])
     waits = random.random(len(orders.price)) < share
     batch = SIGNATURES + orders.signature % BATCH_SIGNATURES
-    periods = random.integers(1, PERIODS, size=len(orders.price), endpoint=True)
+    likely = 1 / np.arange(2, PERIODS + 2)
+    periods = random.choice(np.arange(1, PERIODS + 1), len(orders.price), p=likely / likely.sum())
     signature = np.where(waits, batch, orders.signature)
     return Waiting(replace(orders, signature=signature), np.where(waits, periods, 0))
 

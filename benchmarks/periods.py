@@ -3,23 +3,21 @@
     python -m benchmarks.periods [--orders 100000 1000000] [--shares 0.3 1.0] [--repeats 3]
                                  [--seed 1] [--json]
 
-Books (benchmarks/period_books.py) go through the pools of the market; then our solver and OR-tools
-solve the same round in turn, each in a process of its own, from the beginning each time, after a
-warm-up. `patience` tells how much less who can wait for all periods pays than who can wait for one,
-over all models and classes; that nobody who can wait longer pays more, and that the verifier
-accepts the record, is checked.
+Books (benchmarks/period_books.py) go through the pools of the market; then our solver, here, and
+OR-tools, in a process of its own, solve the same round in turn, from the beginning each time, after
+a warm-up; ours finds all prices besides. `patience` tells how much less is paid by who can wait for
+all periods than by who can wait for one, in the mean over models and classes. That nobody who can
+wait longer pays more, and that the verifier accepts the record, is checked.
 """
 
 import argparse
 import statistics
 import time
-from collections.abc import Sequence
-from contextlib import ExitStack
+from collections.abc import Callable, Sequence
 from itertools import pairwise
-from typing import Any
+from typing import Any, TypeAlias
 
 import numpy as np
-from benchmarks.clearing import Measured
 from benchmarks.clearing_books import make_network, make_orders
 from benchmarks.period_books import PERIODS, Round, make_round, make_waiting
 from benchmarks.verifier import record_of
@@ -28,18 +26,15 @@ from tests.support.oracles import Oracle
 from swatow_market.exchange.certificate.verify import verify
 from swatow_market.exchange.clearing.optimum import solve
 from swatow_market.exchange.clearing.price_ranges import middle, row_prices
-from swatow_market.exchange.clearing.problem import Ints, Solution
+from swatow_market.exchange.clearing.problem import Ints, Problem, Solution
 from swatow_protocol.shell.terminal import Terminal
 
 ORDERS = (100_000, 1_000_000)
 SHARES = (0.3, 1.0)
-OURS = "swatow"
 REFERENCE = "OR-tools"
-PEERS = {
-    OURS: ("benchmarks.clearing_peers", "1"),
-    "two": ("benchmarks.clearing_peers", "2"),
-    REFERENCE: ("tests.support.oracle_ortools",),
-}
+REFERENCE_PROGRAM = "tests.support.oracle_ortools"
+Solved: TypeAlias = tuple[float, tuple[int, int]]
+"""Seconds, and (welfare, lots)."""
 
 
 def main() -> None:
@@ -67,17 +62,20 @@ def measure(count: int, share: float, seed: int, repeats: int) -> dict[str, Any]
     begun = time.perf_counter()
     made = make_round(network, waiting)
     making, problem = time.perf_counter() - begun, made.problem
-    measured = {name: Measured() for name in PEERS}
-    with ExitStack() as stack:
-        oracles = {name: stack.enter_context(Oracle(*program)) for name, program in PEERS.items()}
-        for oracle in oracles.values():
-            oracle.ask(problem)
-        for _ in range(repeats):
-            for name, oracle in oracles.items():
-                measured[name].add(oracle.ask(problem))
+    ways: dict[str, Callable[[], Solved]] = {
+        "seconds": lambda: _solve(problem, 1),
+        "two": lambda: _solve(problem, 2),
+    }
+    found: dict[str, list[Solved]] = {}
+    with Oracle(REFERENCE_PROGRAM) as oracle:
+        ways["ortools"] = lambda: _ask(oracle, problem)
+        for turn in range(1 + repeats):
+            for name, way in ways.items():
+                answer = way()
+                if turn:
+                    found.setdefault(name, []).append(answer)
     solution = solve(problem)
     prices = prices_of(made, solution)
-    seconds = {name: statistics.median(each.seconds) for name, each in measured.items()}
     return {
         "orders": count,
         "share": share,
@@ -87,20 +85,28 @@ def measure(count: int, share: float, seed: int, repeats: int) -> dict[str, Any]
         "arcs": len(problem.arc_node),
         "steps": len(problem.demand_lots),
         "to_arrays": making,
-        "seconds": seconds[OURS],
-        "two": seconds["two"],
-        "ortools": seconds[REFERENCE],
+        **{name: statistics.median(seconds for seconds, _ in each) for name, each in found.items()},
         "ratio": statistics.median(
             mine / theirs
-            for mine, theirs in zip(
-                measured[OURS].seconds, measured[REFERENCE].seconds, strict=True
-            )
+            for (mine, _), (theirs, _) in zip(found["seconds"], found["ortools"], strict=True)
         ),
-        "equal": all(each.answers == measured[REFERENCE].answers for each in measured.values()),
+        "equal": len({result for each in found.values() for _, result in each}) == 1,
         "patience": discount(made, prices),
         "falling": is_falling(made, prices),
         "certified": verify(record_of(problem, solution, count)) == (),
     }
+
+
+def _solve(problem: Problem, threads: int) -> Solved:
+    begun = time.perf_counter()
+    solution = solve(problem, threads)
+    seconds = time.perf_counter() - begun
+    return seconds, (solution.welfare, int(solution.demand_used.sum()))
+
+
+def _ask(oracle: Oracle, problem: Problem) -> Solved:
+    answer = oracle.ask(problem)
+    return answer.seconds, (answer.welfare, answer.lots)
 
 
 def prices_of(made: Round, solution: Solution) -> Ints:
