@@ -16,6 +16,8 @@ ENVELOPE_BYTES_MAX: Final = 64 << 10
 """One signed envelope of any kind, unless a larger bound is given for the kind below."""
 BATCH_BYTES_MAX: Final = 4 << 20
 """One signed batch of orders; it travels in parts, each within FRAME_BYTES_MAX."""
+QUERY_BYTES_MAX: Final = 80 << 10
+"""One signed query, which may carry an envelope."""
 OFFER_LIST_BYTES_MAX: Final = 96 << 20
 """The list of a market's live offers; it travels in parts."""
 NETWORK_MAP_BYTES_MAX: Final = 16 << 20

@@ -54,6 +54,7 @@ class Subject(enum.StrEnum):
 class Query(Message, frozen=True, kw_only=True):
     """Ask a market for what belongs to the sender. Changes nothing."""
 
+    BYTES_MAX: ClassVar[int] = limits.QUERY_BYTES_MAX
     AGE_MAX_US: ClassVar[int | None] = limits.MESSAGE_AGE_US
 
     kind: Literal["query"] = "query"
