@@ -5,11 +5,13 @@ be signed by.
 """
 
 import asyncio
-from collections.abc import AsyncGenerator, Awaitable, Callable
+from collections.abc import AsyncGenerator, Awaitable, Callable, Sequence
+from contextlib import aclosing
 from dataclasses import dataclass
 from typing import TypeVar
 
 from swatow._awards import HeldAward
+from swatow._placed import PlacedOrder
 from swatow._wallet import Wallet
 from swatow.errors import InvalidValue, MarketError, NetworkError
 from swatow_protocol.carriers.grpc.connection import connect
@@ -25,6 +27,7 @@ from swatow_protocol.messages import (
     NetworkMap,
     Offer,
     Order,
+    OrderBatch,
     OrderCancel,
     OrderTerms,
     Query,
@@ -145,24 +148,30 @@ class MarketLine:
         await asyncio.to_thread(
             self._wallet.keep_order, order.id, order.envelope, order.message.issued_us
         )
-        sent = False
-        while not sent:
-            try:
-                client = await self._connected()
-                async for events in client.place_orders(order.envelope):
-                    for event in events.events:
-                        if event.order == order.id:
-                            yield event
-                sent = True
-            except NetworkError:
-                await self._drop()
-                if self._now_us() >= order.message.terms.expires_us:
-                    raise
-                await asyncio.sleep(RETRY_S)
-            except RemoteError as error:
-                raise MarketError(str(error)) from None
+        async with aclosing(self._news(order.envelope, order.message.terms.expires_us)) as news:
+            async for events in news:
+                for event in events:
+                    if event.order == order.id:
+                        yield event
 
-    async def held(self, granted: Granted, order: Signed[Order]) -> HeldAward:
+    async def place_batch(
+        self, batch: Signed[OrderBatch], orders: Sequence[PlacedOrder]
+    ) -> AsyncGenerator[tuple[OrderEvent, ...], None]:
+        """Send a batch and yield the news of its orders until all have ended. As in `place`.
+
+        A batch that is rejected as it stands is told of by its own id.
+        """
+        ids = [order.id for order in orders]
+        await asyncio.to_thread(
+            self._wallet.keep_batch, batch.id, batch.envelope, batch.message.issued_us, ids
+        )
+        known = {batch.id, *ids}
+        expires_us = max(order.terms.expires_us for order in orders)
+        async with aclosing(self._news(batch.envelope, expires_us)) as news:
+            async for events in news:
+                yield tuple(event for event in events if event.order in known)
+
+    async def held(self, granted: Granted, order: PlacedOrder) -> HeldAward:
         """Check an award and the offer that it draws on; return it ready for use.
 
         Raises:
@@ -270,6 +279,25 @@ class MarketLine:
         """Close the connection."""
         await self._drop()
 
+    async def _news(
+        self, envelope: bytes, expires_us: int
+    ) -> AsyncGenerator[tuple[OrderEvent, ...], None]:
+        """Send orders and yield all news, again after every broken connection until they expire."""
+        sent = False
+        while not sent:
+            try:
+                client = await self._connected()
+                async for events in client.place_orders(envelope):
+                    yield events.events
+                sent = True
+            except NetworkError:
+                await self._drop()
+                if self._now_us() >= expires_us:
+                    raise
+                await asyncio.sleep(RETRY_S)
+            except RemoteError as error:
+                raise MarketError(str(error)) from None
+
     async def _call(self, call: Callable[[MarketClient], Awaitable[T]]) -> T:
         client = await self._connected()
         try:
@@ -305,18 +333,18 @@ class MarketLine:
             await client.connection.close()
 
 
-def _mismatch(award: Award, offer: Signed[Offer], order: Signed[Order]) -> str:
+def _mismatch(award: Award, offer: Signed[Offer], order: PlacedOrder) -> str:
     """Return in what an award differs from what was ordered; empty if in nothing."""
-    terms = order.message.terms
+    terms = order.terms
     prices = {limit.model: limit.price for limit in terms.models}
     checks = {
         "for another order": award.order == order.id,
-        "for another buyer": award.buyer == order.message.sender,
+        "for another buyer": award.buyer == order.buyer,
         "of a model that was not ordered": award.model in prices,
         "above the limit price": award.price <= prices.get(award.model, -1),
         "with another take-or-pay share": award.take_or_pay_ppm == terms.take_or_pay_ppm,
         "in another currency": award.currency == terms.currency,
-        "for more lots than ordered": award.lots <= order.message.lots,
+        "for more lots than ordered": award.lots <= order.lots,
         "for a time that was not ordered": _is_in_time(award, terms),
         "on another offer": award.offer == offer.id and award.model == offer.message.model,
         "beyond what the offer states for its time": _fits(award, offer.message),

@@ -1,7 +1,7 @@
 """Orders and awards: what to ask the market for, what it gave, and what is left of it."""
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Sequence
 from contextlib import aclosing, suppress
 from dataclasses import replace
 from weakref import WeakValueDictionary
@@ -9,6 +9,7 @@ from weakref import WeakValueDictionary
 from swatow._awards import HeldAward
 from swatow._config import BuyerSettings
 from swatow._market import MarketLine
+from swatow._placed import PlacedOrder, placed_of, placed_order
 from swatow._status import OrderStatus, order_status
 from swatow._wallet import Wallet
 from swatow._wanted import Wanted, agreed_share
@@ -21,9 +22,8 @@ from swatow.errors import (
     OrderRejected,
 )
 from swatow_protocol import limits as bounds
-from swatow_protocol.envelope import Signed, sign, verify
-from swatow_protocol.errors import MessageRefused
-from swatow_protocol.messages import Limits, Model, ModelLimit, Order, OrderTerms
+from swatow_protocol.envelope import Signed, sign
+from swatow_protocol.messages import Limits, Model, ModelLimit, Order, OrderBatch, OrderTerms
 from swatow_protocol.messages.answers import (
     AdmissionReason,
     Decision,
@@ -128,18 +128,19 @@ class Orders:
                 wait; names the limits.
             NetworkError, MarketError: as in `MarketLine.place`.
         """
-        _check_corridor(wanted.limits)
-        order = await self._make(wanted, lots)
+        signed = await self._make(wanted, lots)
+        order = placed_order(signed)
         names = (await self._market.catalogue()).names
         awards: dict[bytes, HeldAward] = {}  # an order that is asked about again tells all of them
         unmet: tuple[LimitName, ...] = ()
         cancelled = False
-        async with aclosing(self._market.place(order)) as news:
+        async with aclosing(self._market.place(signed)) as news:
             async for event in news:
-                _check_admitted(event)
+                check_admitted(event)
                 unmet = event.unmet or unmet
-                told = [await self._keep(granted, order) for granted in event.granted]
+                told = await self.keep((granted, order) for granted in event.granted)
                 awards |= {award.id: award for award in told}
+                check_total(order, awards.values())
                 ids = tuple(award.id.hex() for award in told)
                 on_news(order_status(order, event, names, ids))
                 if event.state is not OrderState.OPEN:
@@ -148,7 +149,7 @@ class Orders:
         if not awards and cancelled:
             raise OrderCancelled(order.id)
         if not awards:
-            waited_us = order.message.terms.expires_us - order.message.issued_us
+            waited_us = order.terms.expires_us - order.issued_us
             raise LimitsUnmet(unmet, waited_us / MICROS_PER_SECOND)
         return list(awards.values())
 
@@ -162,20 +163,12 @@ class Orders:
         kept = await asyncio.to_thread(self._wallet.award, prefix)
         if kept is None:
             raise InvalidValue("award", f"{prefix!r} names no award of this wallet, or several")
-        try:
-            order = verify(
-                kept.order,
-                Order,
-                network=self._market.network,
-                now_us=None,
-                sender=self._wallet.identity.key,
-            )
-        except MessageRefused as error:
-            raise MarketError(f"order in the wallet: {error}") from None
+        placed = await asyncio.to_thread(self._placed, kept.order)
         held = next((award for award in self.held if award.signed.envelope == kept.award), None)
         if held is not None and held.usable_until(self._now_us()):
             return held  # with what is left of it
-        return await self._keep(Granted(award=kept.award, offer=kept.offer), order)
+        (held,) = await self.keep([(Granted(award=kept.award, offer=kept.offer), placed)])
+        return held
 
     def _find(self, what: tuple[bytes, int, Limits], tokens: int) -> HeldAward | None:
         now_us = self._now_us()
@@ -190,57 +183,115 @@ class Orders:
         return min(usable, key=lambda award: award.award.price, default=None)
 
     async def _make(self, wanted: Wanted, lots: int) -> Signed[Order]:
-        within_us = wanted.within_us
-        if within_us is not None and not 0 < within_us <= bounds.ORDER_LIFE_US:
-            days = bounds.ORDER_LIFE_US // DAY_US
-            raise InvalidValue("deadline", f"{within_us} us is not within {days} days")
-        if wanted.immediate and within_us is not None:
-            raise InvalidValue("deadline", "what is bought at once is delivered now")
+        now_us = self._now_us()
         if not 1 <= lots <= bounds.LOTS_MAX:
             raise InvalidValue("lots", f"{lots} is outside 1 to {bounds.LOTS_MAX}")
-        settings, terms = self._settings, (await self._market.catalogue()).terms
-        share_ppm = (
-            settings.take_or_pay if wanted.take_or_pay_ppm is None else (wanted.take_or_pay_ppm)
-        )
-        wait_us = wanted.wait_us or int(settings.order_wait_s * MICROS_PER_SECOND)
-        now_us = self._now_us()
-        deadline_us = None if within_us is None else now_us + within_us
-        expires_us = now_us + wait_us
-        life_us = settings.award_life_s * MICROS_PER_SECOND
         order = Order(
             network=self._market.network,
             sender=self._wallet.identity.key,
             issued_us=now_us,
             nonce=self._random_bytes(16),
             lots=lots,
-            terms=OrderTerms(
-                currency=terms.currency,
-                models=wanted.models,
-                limits=wanted.limits,
-                all_or_none=wanted.all_or_none,
-                immediate=wanted.immediate,
-                take_or_pay_ppm=agreed_share(share_ppm, terms),
-                expires_us=expires_us if deadline_us is None else min(expires_us, deadline_us),
-                deadline_us=deadline_us,
-                award_life_us=min(life_us, terms.award_life_max_us),
-            ),
+            terms=await self._terms(wanted, now_us),
         )
         return sign(order, self._wallet.identity)
 
-    async def _keep(self, granted: Granted, order: Signed[Order]) -> HeldAward:
-        award = await self._market.held(granted, order)
-        known = self._held.get(award.id)
-        if known is not None and not known.released:
-            return known  # with what is left of it
-        self._forget_old()
-        terms, model = order.message.terms, award.award.model
+    async def sign_batch(
+        self, wanted: Sequence[Wanted], columns: tuple[bytes, bytes, bytes]
+    ) -> Signed[OrderBatch]:
+        """Return a batch of orders that are wanted so, with the columns of their rows.
+
+        Raises:
+            InvalidValue: no market takes such an order, or the batch is too large in all.
+        """
+        now_us = self._now_us()
+        terms = [await self._terms(each, now_us) for each in wanted]
+        term_column, lots_column, price_column = columns
+        batch = OrderBatch(
+            network=self._market.network,
+            sender=self._wallet.identity.key,
+            issued_us=now_us,
+            nonce=self._random_bytes(16),
+            terms=tuple(terms),
+            term_column=term_column,
+            lots_column=lots_column,
+            price_column=price_column,
+        )
+        signed = await asyncio.to_thread(sign, batch, self._wallet.identity)
+        size, most = len(signed.envelope), bounds.BATCH_BYTES_MAX
+        if size > most:
+            raise InvalidValue("rows", f"{size} bytes with all their limits, a batch has {most}")
+        return signed
+
+    async def _terms(self, wanted: Wanted, now_us: int) -> OrderTerms:
+        """Return what is wanted as terms of an order that is placed now.
+
+        Raises:
+            InvalidValue: no market takes such an order.
+        """
+        _check_corridor(wanted.limits)
+        within_us = wanted.within_us
+        if within_us is not None and not 0 < within_us <= bounds.ORDER_LIFE_US:
+            days = bounds.ORDER_LIFE_US // DAY_US
+            raise InvalidValue("deadline", f"{within_us} us is not within {days} days")
+        if wanted.immediate and within_us is not None:
+            raise InvalidValue("deadline", "what is bought at once is delivered now")
+        settings, terms = self._settings, (await self._market.catalogue()).terms
+        share_ppm = (
+            settings.take_or_pay if wanted.take_or_pay_ppm is None else (wanted.take_or_pay_ppm)
+        )
+        wait_us = wanted.wait_us or int(settings.order_wait_s * MICROS_PER_SECOND)
+        deadline_us = None if within_us is None else now_us + within_us
+        expires_us = now_us + wait_us
+        life_us = settings.award_life_s * MICROS_PER_SECOND
+        return OrderTerms(
+            currency=terms.currency,
+            models=wanted.models,
+            limits=wanted.limits,
+            all_or_none=wanted.all_or_none,
+            immediate=wanted.immediate,
+            take_or_pay_ppm=agreed_share(share_ppm, terms),
+            expires_us=expires_us if deadline_us is None else min(expires_us, deadline_us),
+            deadline_us=deadline_us,
+            award_life_us=min(life_us, terms.award_life_max_us),
+        )
+
+    async def keep(self, told: Iterable[tuple[Granted, PlacedOrder]]) -> list[HeldAward]:
+        """Check awards and write them down together; one that is held already is the held one.
+
+        Raises:
+            MarketError: one is not what was ordered.
+        """
+        found: list[HeldAward] = []
+        new: list[tuple[bytes, bytes, bytes, bytes]] = []
+        try:
+            for granted, order in told:
+                award = await self._market.held(granted, order)
+                known = self._held.get(award.id)
+                if known is not None and not known.released:
+                    found.append(known)  # with what is left of it
+                    continue
+                self._forget_old()
+                self._hold(award, order)
+                found.append(award)
+                new.append((award.id, order.id, granted.award, granted.offer))
+        finally:  # the good ones are kept even if one is not
+            if new:
+                await asyncio.to_thread(self._wallet.keep_awards, new)
+        return found
+
+    def _hold(self, award: HeldAward, order: PlacedOrder) -> None:
+        terms, model = order.terms, award.award.model
         prices = {limit.model: limit.price for limit in terms.models}
         self._held[award.id] = award
         self._what[award.id] = (model, prices[model], terms.limits)
-        await asyncio.to_thread(
-            self._wallet.keep_award, award.id, order.id, granted.award, granted.offer
-        )
-        return award
+
+    def _placed(self, order: bytes) -> PlacedOrder:
+        """Return an order of the wallet, which must be there. Blocks."""
+        kept = self._wallet.order(order.hex())
+        assert kept is not None, "an award is kept with its order"
+        key = self._wallet.identity.key
+        return placed_of([kept], self._market.network, key)[0]
 
     def _forget_old(self) -> None:
         if len(self._held) < AWARDS_HELD_MAX:
@@ -262,7 +313,23 @@ def _check_corridor(limits: Limits) -> None:
             raise InvalidValue(name, f"state it too: the corridor {limits.corridor} asks for it")
 
 
-def _check_admitted(event: OrderEvent) -> None:
+def check_total(order: PlacedOrder, awards: Iterable[HeldAward]) -> None:
+    """See that the awards of an order are not for more than it asked for.
+
+    Raises:
+        MarketError: they are.
+    """
+    lots = sum(award.award.lots for award in awards)
+    if lots > order.lots:
+        raise MarketError(f"awards: {lots} lots in all, {order.lots} were ordered")
+
+
+def check_admitted(event: OrderEvent) -> None:
+    """See that an order was taken in.
+
+    Raises:
+        InsufficientFunds, OrderRejected: it was not.
+    """
     verdict = event.verdict
     if verdict is None or verdict.decision is not Decision.REJECT:
         return

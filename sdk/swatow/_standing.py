@@ -5,6 +5,7 @@ from collections.abc import Sequence
 
 from swatow._evidence import OrderExplanation, RoundEvidence, order_explanation
 from swatow._market import Catalogue, MarketLine
+from swatow._placed import placed_of
 from swatow._status import AwardStatus, ModelPrice, OrderStatus, award_status, order_status
 from swatow._wallet import KeptOrder, Wallet
 from swatow.errors import BuyerError, InvalidValue, MarketError
@@ -104,14 +105,15 @@ class Standing:
         It need not have been taken in by the market, nor be open.
 
         Raises:
-            InvalidValue: the wallet has no such order, or more than one.
+            InvalidValue: the wallet has no such order, or more than one, or it came in a batch.
             MarketError: the market does not say.
         """
         kept = await self._kept(order)
+        own = self._own(kept)
         told = (await self._market.ask(Subject.EXPLAIN, order=kept.envelope)).explanation
         if told is None or told.order != kept.id:
             raise MarketError("no explanation of the order that was asked about")
-        return order_explanation(self._own(kept), told)
+        return order_explanation(own, told)
 
     async def round_evidence(self, order: str, number: RoundNumber | None = None) -> RoundEvidence:
         """Return what shows how a round has treated an order, by the first digits of its id.
@@ -123,11 +125,13 @@ class Standing:
             number: which round; else the last one that traded in which it took part.
 
         Raises:
-            InvalidValue: the wallet has no such order, or more than one; or the market has no proof
-                of it, for it took part in no such round, or nothing of that is kept any more.
+            InvalidValue: the wallet has no such order, or more than one, or it came in a batch; or
+                the market has no proof of it, for it took part in no such round, or nothing of
+                that is kept any more.
             MarketError: what it sends is not signed by it.
         """
         kept = await self._kept(order)
+        own = self._own(kept)
         answer = await self._market.ask(Subject.PROOF, (kept.id,), number=number)
         proof = next((each for each in answer.proofs if each.order == kept.id), None)
         if proof is None:
@@ -138,7 +142,7 @@ class Standing:
         granted = [each for event in stands if event.order == kept.id for each in event.granted]
         awards = [self._market.award(each.award) for each in granted]
         return RoundEvidence(
-            order=self._own(kept),
+            order=own,
             awards=tuple(award for award in awards if award.message.order == kept.id),
             round=of,
             proof=proof,
@@ -190,15 +194,19 @@ class Standing:
             ids = tuple(each.id for each in kept[first : first + ORDERS_PER_QUERY])
             answer = await self._market.ask(Subject.ORDERS, ids)
             events |= {event.order: event for event in answer.orders}
+        key, network = self.wallet.identity.key, self._market.network
         found = []
-        for each in kept:
-            event = events.get(each.id)
+        for order in await asyncio.to_thread(placed_of, kept, network, key):
+            event = events.get(order.id)
             granted = event.granted if event is not None else ()
             awards = tuple(self._market.award(one.award).id.hex() for one in granted)
-            found.append(order_status(self._own(each), event, names, awards))
+            found.append(order_status(order, event, names, awards))
         return found
 
     def _own(self, kept: KeptOrder) -> Signed[Order]:
+        if kept.number is not None:
+            problem = f"{kept.id.hex()[:16]} came in a batch: this is told of single orders alone"
+            raise InvalidValue("order", problem)
         key = self.wallet.identity.key
         try:
             return verify(

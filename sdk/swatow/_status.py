@@ -4,8 +4,9 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from typing import Any
 
+from swatow._placed import PlacedOrder
 from swatow_protocol.envelope import Signed
-from swatow_protocol.messages import Award, Order
+from swatow_protocol.messages import Award
 from swatow_protocol.messages.answers import AwardStatement, OrderEvent, OrderState
 
 
@@ -22,7 +23,7 @@ class OrderStatus:
     lots_open: int
     """Lots that were not awarded: still in the book, or returned when the order ended."""
     models: Mapping[str, int]
-    """Name of each model -> its limit price, in nanos a lot."""
+    """Name of each model -> its limit price, in nanos a lot; of many rows, the highest."""
     currency: str
     all_or_none: bool
     take_or_pay_ppm: int
@@ -94,7 +95,7 @@ class ModelPrice:
 
 
 def order_status(
-    order: Signed[Order],
+    order: PlacedOrder,
     event: OrderEvent | None,
     names: Mapping[bytes, str],
     awards: tuple[str, ...],
@@ -102,26 +103,25 @@ def order_status(
     """Return where an order stands by the market's word; None is that it knows of none.
 
     Args:
-        order: the order, as it was signed.
+        order: the order, as it was placed.
         event: the market's word on it.
         names: names of the models that the market lists, by id.
         awards: ids of the awards that it tells of, which were checked.
     """
-    message = order.message
-    terms = message.terms
+    terms = order.terms
     state = event.state if event is not None else None
     return OrderStatus(
         id=order.id.hex(),
         state=state.value if state is not None else "unknown",
-        lots=message.lots,
-        lots_open=event.lots_open if event is not None else message.lots,
+        lots=order.lots,
+        lots_open=event.lots_open if event is not None else order.lots,
         models={
             names.get(limit.model, limit.model.hex()[:16]): limit.price for limit in terms.models
         },
         currency=terms.currency,
         all_or_none=terms.all_or_none,
         take_or_pay_ppm=terms.take_or_pay_ppm,
-        placed_us=message.issued_us,
+        placed_us=order.issued_us,
         expires_us=terms.expires_us,
         unmet=tuple(limit.value for limit in event.unmet) if event is not None else (),
         awards=awards,

@@ -182,3 +182,17 @@ def pack_columns(rows: list[tuple[int, int, int]]) -> tuple[bytes, bytes, bytes]
         struct.pack(f"<{count}I", *lots),
         struct.pack(f"<{count}q", *prices),
     )
+
+
+def unpack_columns(batch: OrderBatch) -> tuple[tuple[int, ...], tuple[int, ...], tuple[int, ...]]:
+    """Return the term numbers, lots and prices of a batch's rows.
+
+    Raises:
+        struct.error: the columns are not of equal length.
+    """
+    count = len(batch.term_column) // 2
+    return (
+        struct.unpack(f"<{count}H", batch.term_column),
+        struct.unpack(f"<{count}I", batch.lots_column),
+        struct.unpack(f"<{count}q", batch.price_column),
+    )

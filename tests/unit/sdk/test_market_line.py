@@ -6,6 +6,7 @@ from typing import Any
 import pytest
 
 from swatow._market import MarketLine
+from swatow._placed import placed_order
 from swatow.errors import InvalidValue, MarketError, OutcomeUnknown, Unreachable
 from swatow_protocol.envelope import Signed, sign
 from swatow_protocol.errors import CallRefused, MessageRefused, Refusal, RemoteError
@@ -143,7 +144,7 @@ async def test_a_market_that_breaks_the_protocol_is_told_apart_from_the_network(
 
 
 async def test_an_award_that_answers_the_order_is_held(line: MarketLine) -> None:
-    held = await line.held(grant_of(order()), order())
+    held = await line.held(grant_of(order()), placed_order(order()))
     assert (held.award.lots, held.model, held.left()) == (5, deal.MODEL.message, 5_000)
     assert held.offer.id == held.award.offer
 
@@ -167,7 +168,7 @@ async def test_an_award_that_does_not_answer_the_order_is_refused(
 ) -> None:
     problem = name.replace("sealing key", "certificate")
     with pytest.raises(MarketError, match=f"award: {problem}"):
-        await line.held(grant_of(order(), MISMATCHES[name]), order())
+        await line.held(grant_of(order(), MISMATCHES[name]), placed_order(order()))
 
 
 LATER = {"from_us": LATER_US, "expires_us": LATER_US + PERIOD_US}
@@ -192,7 +193,7 @@ async def test_an_award_of_any_period_before_the_deadline_will_do(
     line: MarketLine, award: dict[str, Any], deadline_us: int
 ) -> None:
     given = patient(deadline_us)
-    held = await line.held(grant_of(given, award), given)
+    held = await line.held(grant_of(given, award), placed_order(given))
     assert held.award.from_us == award["from_us"]
 
 
@@ -212,7 +213,7 @@ async def test_an_award_of_another_time_than_was_ordered_is_refused(
 ) -> None:
     given = patient(deadline_us)
     with pytest.raises(MarketError, match=r"for a time that was not ordered"):
-        await line.held(grant_of(given, award), given)
+        await line.held(grant_of(given, award), placed_order(given))
 
 
 @pytest.mark.parametrize(
@@ -233,10 +234,10 @@ async def test_an_award_beyond_what_the_offer_states_would_not_be_served(
 ) -> None:
     given = patient(LATER_US + 9 * PERIOD_US, lots=100)
     if fits:
-        await line.held(grant_of(given, award), given)
+        await line.held(grant_of(given, award), placed_order(given))
     else:
         with pytest.raises(MarketError, match=r"beyond what the offer states for its time"):
-            await line.held(grant_of(given, award), given)
+            await line.held(grant_of(given, award), placed_order(given))
 
 
 @pytest.mark.parametrize(
@@ -266,7 +267,7 @@ async def test_an_award_or_offer_of_somebody_else_is_refused(
         forged = samples.award(**{**_fields(deal.award().message), **award})
         granted = Granted(award=sign(forged, STRANGER).envelope, offer=granted.offer)
     with pytest.raises(MarketError, match=r"award: "):
-        await line.held(granted, order())
+        await line.held(granted, placed_order(order()))
 
 
 def _fields(message: Any) -> dict[str, Any]:
@@ -278,7 +279,7 @@ async def test_an_award_of_a_model_that_is_no_longer_listed_is_refused(
 ) -> None:
     market.models = ()
     with pytest.raises(MarketError, match=r"unlisted model"):
-        await line.held(grant_of(order()), order())
+        await line.held(grant_of(order()), placed_order(order()))
 
 
 async def test_the_limits_of_the_order_are_the_markets_to_keep_but_the_offer_is_shown(
@@ -291,7 +292,7 @@ async def test_the_limits_of_the_order_are_the_markets_to_keep_but_the_offer_is_
             limits=Limits(zones=("cn-gd",)),
         )
     )
-    held = await line.held(grant_of(limited), limited)
+    held = await line.held(grant_of(limited), placed_order(limited))
     assert held.offer.message.zone == "cn-gd-shantou"
 
 

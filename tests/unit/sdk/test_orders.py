@@ -16,6 +16,7 @@ from swatow import _orders
 from swatow._config import BuyerSettings
 from swatow._market import MarketLine
 from swatow._orders import JOB_TIME_US, Orders
+from swatow._placed import placed_order
 from swatow._status import OrderStatus
 from swatow._wanted import Wanted
 from swatow.errors import (
@@ -453,10 +454,8 @@ async def test_an_award_that_jobs_draw_on_is_not_started_anew_when_it_is_told_of
 ) -> None:
     held = await shop.reserve(600)
     order = shop.market.orders[0]
-    again = await shop.orders._keep(
-        Granted(award=held.signed.envelope, offer=held.offer.envelope),
-        order,
-    )
+    granted = Granted(award=held.signed.envelope, offer=held.offer.envelope)
+    (again,) = await shop.orders.keep([(granted, placed_order(order))])
     assert again is held
     assert again.left() == 400
 

@@ -58,7 +58,7 @@ class Here:
     def award(self, order: Signed[Order], **changes: Any) -> Signed[Award]:
         """Put an award into the wallet."""
         award = deal.award(order=order.id, take_or_pay_ppm=200_000, **changes)
-        self.market.wallet.keep_award(award.id, order.id, award.envelope, b"offer")
+        self.market.wallet.keep_awards([(award.id, order.id, award.envelope, b"offer")])
         return award
 
     def answer(
@@ -180,7 +180,7 @@ async def test_shares_are_told_with_what_was_paid_for_unused_tokens(here: Here) 
     order = here.order()
     award, unknown = here.award(order), here.award(order, lots=4)
     plain = deal.award(order=order.id)
-    here.market.wallet.keep_award(plain.id, order.id, plain.envelope, b"offer")
+    here.market.wallet.keep_awards([(plain.id, order.id, plain.envelope, b"offer")])
     here.answer(awards=(statement(award, closed=True),))
     (status,) = await here.standing.shares()
     assert (status.id, status.take_or_pay_ppm, status.lots) == (award.id.hex(), 200_000, 5)

@@ -41,7 +41,7 @@ def ids(*starts: str) -> list[bytes]:
 def keep(wallet: Wallet, *awards: bytes) -> None:
     wallet.keep_order(ORDER, b"order", NOW_US)
     for award in awards:
-        wallet.keep_award(award, ORDER, b"award " + award[:2], b"offer")
+        wallet.keep_awards([(award, ORDER, b"award " + award[:2], b"offer")])
 
 
 def test_a_new_wallet_has_a_key_that_only_its_owner_can_read(wallet: Wallet) -> None:
@@ -99,7 +99,7 @@ def test_an_order_that_is_sent_again_is_the_same_order(wallet: Wallet) -> None:
 def test_an_award_is_found_by_its_first_digits(wallet: Wallet) -> None:
     first, second = ids("ab12", "ab34")
     keep(wallet, first, second)
-    found = KeptAward(b"order", b"award \xab\x12", b"offer")
+    found = KeptAward(ORDER, b"award \xab\x12", b"offer")
     for prefix in ("ab1", "AB12", first.hex(), first.hex().upper()):
         assert wallet.award(prefix) == found
 
@@ -118,7 +118,7 @@ def test_what_is_no_hexadecimal_digit_names_no_award(wallet: Wallet, prefix: str
 
 def test_an_award_without_its_order_cannot_be_checked_and_is_not_given(wallet: Wallet) -> None:
     (award,) = ids("ab12")
-    wallet.keep_award(award, ORDER, b"award", b"offer")
+    wallet.keep_awards([(award, ORDER, b"award", b"offer")])
     assert wallet.award("ab12") is None
 
 
@@ -130,8 +130,10 @@ def test_another_process_finds_the_award(wallet: Wallet) -> None:
 def test_awards_come_newest_first_and_no_more_than_asked_for(wallet: Wallet) -> None:
     for number, placed_us in enumerate((20, 40, 10, 30)):
         wallet.keep_order(digest(f"order {number}"), b"%d" % placed_us, placed_us)
-        wallet.keep_award(digest(f"award {number}"), digest(f"order {number}"), b"", b"")
-    assert [each.order for each in wallet.awards(3)] == [b"40", b"30", b"20"]
+        award, order = digest(f"award {number}"), digest(f"order {number}")
+        wallet.keep_awards([(award, order, b"", b"")])
+    latest = [digest(f"order {number}") for number in (1, 3, 0)]
+    assert [each.order for each in wallet.awards(3)] == latest
     assert wallet.awards(0) == []
 
 
@@ -148,7 +150,7 @@ def test_awards_that_are_not_over_are_shown_with_their_times_by_when_they_begin(
     }
     wallet.keep_order(ORDER, b"order", NOW_US)
     for name, envelope in given.items():
-        wallet.keep_award(digest(name), ORDER, envelope, b"offer")
+        wallet.keep_awards([(digest(name), ORDER, envelope, b"offer")])
     names = {digest("model"): "small-model-q4"}
     shown = read_awards(wallet, market=MARKET.key, network=NETWORK, models=names, now_us=NOW_US)
     times = [(each["from_us"], each["expires_us"]) for each in shown]
