@@ -17,6 +17,8 @@ from importlib.metadata import version as _version
 
 from swatow._answers import Completion, CompletionStream, JobReceipt, Piece
 from swatow._award import Award
+from swatow._batch import OrderColumns, OrderRow, RowTerms
+from swatow._batches import BatchOrder, BatchProgress, BatchResult
 from swatow._client import AsyncClient
 from swatow._status import AwardStatus, ModelPrice, OrderStatus
 from swatow._sync import Client, SyncAward, SyncStream
@@ -29,14 +31,20 @@ __all__ = [
     "AsyncClient",
     "Award",
     "AwardStatus",
+    "BatchOrder",
+    "BatchProgress",
+    "BatchResult",
     "Client",
     "Completion",
     "CompletionStream",
     "JobReceipt",
     "Limits",
     "ModelPrice",
+    "OrderColumns",
+    "OrderRow",
     "OrderStatus",
     "Piece",
+    "RowTerms",
     "SwatowError",
     "SyncAward",
     "SyncStream",

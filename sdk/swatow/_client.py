@@ -9,6 +9,7 @@ from typing import Any, Literal, Self, overload
 from swatow._answers import Completion, CompletionStream
 from swatow._award import Award
 from swatow._awards import HeldAward
+from swatow._batches import BatchBuyer
 from swatow._config import BuyerSettings
 from swatow._job import BuyerJob
 from swatow._market import MarketLine
@@ -16,7 +17,6 @@ from swatow._nodes import LiveJob, NodeLine, NodeLines, is_key_retired
 from swatow._orders import News, Orders
 from swatow._recount import Recount, TokenizerCache
 from swatow._request import Request, measure
-from swatow._standing import Standing
 from swatow._status import AwardStatus
 from swatow._wallet import Wallet
 from swatow._wanted import (
@@ -50,7 +50,7 @@ BUSY_TRIES_MAX = 5
 """A busy node is asked so often, with the pauses that it asks for."""
 
 
-class AsyncClient(Standing):
+class AsyncClient(BatchBuyer):
     """A buyer. Use it as a context manager, or call `aclose`, so that unused lots come back."""
 
     def __init__(

@@ -7,6 +7,8 @@ from typing import Any, Literal, Self, TypeVar, overload
 
 from swatow._answers import Completion, CompletionStream, JobReceipt, Piece
 from swatow._award import Award
+from swatow._batch import Rows
+from swatow._batches import BatchNews, BatchResult, no_news
 from swatow._client import AsyncClient, Messages
 from swatow._evidence import OrderExplanation, RoundEvidence
 from swatow._orders import News
@@ -190,6 +192,36 @@ class Client:
             )
         )
         return [SyncAward(self, award) for award in awards]
+
+    def order_batch(
+        self,
+        rows: Rows,
+        *,
+        max_price: Price | None = None,
+        limits: Limits = NO_LIMITS,
+        all_or_none: bool = False,
+        take_or_pay: Share | None = None,
+        deadline: str | None = None,
+        wait_s: float | None = None,
+        on_news: BatchNews = no_news,
+    ) -> BatchResult[SyncAward]:
+        """Place many orders under one signature. See `AsyncClient.order_batch`.
+
+        `on_news` is called in another thread.
+        """
+        result = self._call(
+            self._async.order_batch(
+                rows,
+                max_price=max_price,
+                limits=limits,
+                all_or_none=all_or_none,
+                take_or_pay=take_or_pay,
+                deadline=deadline,
+                wait_s=wait_s,
+                on_news=on_news,
+            )
+        )
+        return result.with_awards(lambda award: SyncAward(self, award))
 
     def network_map(self) -> Signed[NetworkMap]:
         """Return the market's zones, paths and corridors. See `AsyncClient.network_map`."""

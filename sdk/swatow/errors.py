@@ -15,6 +15,8 @@ SwatowError
 │   └── NodeCheated           what it sent was altered, or claims more than it gave
 ├── MarketError           the market is not who or what it should be
 ├── LocalError            a value, file or setting of this process (swatow_protocol.errors)
+│   └── InvalidValue          a value outside its limits
+│       └── InvalidRow            a row of a batch of orders that cannot be; carries which
 ├── RemoteError           what somebody sent breaks the protocol (swatow_protocol.errors)
 └── NetworkError          neither side erred: Unreachable, OutcomeUnknown
 """
@@ -42,6 +44,7 @@ __all__ = [
     "ConfigError",
     "InsufficientFunds",
     "InvalidRequest",
+    "InvalidRow",
     "InvalidValue",
     "KeyFileError",
     "LimitsUnmet",
@@ -66,6 +69,17 @@ __all__ = [
 
 class BuyerError(SwatowError):
     """You asked for something that cannot be."""
+
+
+class InvalidRow(InvalidValue):
+    """A row of a batch of orders that cannot be."""
+
+    def __init__(self, row: int, column: str, problem: str) -> None:
+        super().__init__(f"rows[{row}].{column}", problem)
+        self.row = row
+        """Its number, from 0."""
+        self.column = column
+        """What of it cannot be."""
 
 
 class InvalidRequest(BuyerError):

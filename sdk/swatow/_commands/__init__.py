@@ -4,6 +4,7 @@ from importlib.metadata import version as distribution_version
 
 from cyclopts import App
 
+from swatow._commands.batch import batch
 from swatow._commands.explain import explain
 from swatow._commands.local import config, keys, version
 from swatow._commands.orders import cancel, contest, order, orders
@@ -19,6 +20,7 @@ app = App(
 for command in (
     chat,
     order,
+    batch,
     orders,
     cancel,
     contest,

@@ -56,3 +56,22 @@ def show_awards(terminal: "Terminal", awards: "Sequence[Mapping[str, Any]]") -> 
         for each in awards
     ]
     terminal.table("Awards", heads, rows)
+
+
+def models_of(model: str, price: str | None, others: tuple[str, ...]) -> "str | Mapping[str, str]":
+    """Return the model, or all acceptable models with the limit price of each."""
+    from swatow.errors import InvalidValue
+
+    if not others:
+        return model
+    if price is None:
+        raise InvalidValue("price", f"how much at most for {model}? Each of several models has its")
+    models = {model: price}
+    for each in others:
+        name, _, limit = each.partition("=")
+        if not name or not limit:
+            raise InvalidValue("or", f"{each!r} is not NAME=PRICE")
+        if name in models:
+            raise InvalidValue("or", f"{name} is named twice")
+        models[name] = limit
+    return models

@@ -1,8 +1,8 @@
 """`swatow order`, `orders`, `cancel` and `contest`: lots to draw on later, and where they stand."""
 
 import asyncio
-from collections.abc import Mapping
-from typing import TYPE_CHECKING, Annotated
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Annotated, Any
 
 from cyclopts import Parameter
 
@@ -11,6 +11,7 @@ from swatow._commands.common import (
     NO_LIMIT_FLAGS,
     Directory,
     Json,
+    models_of,
     open_client,
     show_awards,
     waiting,
@@ -90,7 +91,7 @@ def order(
     from swatow_protocol.units import MICROS_PER_SECOND, parse_duration
 
     terminal = Terminal(as_json=json)
-    models = _models(model, price, or_model)
+    models = models_of(model, price, or_model)
     wait_s = None if wait is None else parse_duration(wait, "wait") / MICROS_PER_SECOND
     progress = _Progress(terminal)
 
@@ -149,7 +150,7 @@ def orders(
     if json:
         terminal.data({"orders": [each.as_dict() for each in found]})
     else:
-        _show_orders(terminal, found)
+        show_orders(terminal, found)
 
 
 def cancel(
@@ -186,7 +187,7 @@ def cancel(
     if json:
         terminal.data({"order": status.as_dict()})
     else:
-        _show_orders(terminal, [status])
+        show_orders(terminal, [status])
 
 
 def contest(
@@ -251,23 +252,10 @@ class _Progress:
             )
 
 
-def _models(model: str, price: str | None, others: tuple[str, ...]) -> "str | Mapping[str, str]":
-    """Return the model, or all acceptable models with the limit price of each."""
-    from swatow.errors import InvalidValue
-
-    if not others:
-        return model
-    if price is None:
-        raise InvalidValue("price", f"how much at most for {model}? Each of several models has its")
-    models = {model: price}
-    for each in others:
-        name, _, limit = each.partition("=")
-        if not name or not limit:
-            raise InvalidValue("or", f"{each!r} is not NAME=PRICE")
-        if name in models:
-            raise InvalidValue("or", f"{name} is named twice")
-        models[name] = limit
-    return models
+def values_of(awards: "Sequence[Award]") -> list[dict[str, Any]]:
+    """Return awards as plain values."""
+    fields = ("id", "model", "node", "zone", "lots", "price", "currency", "from_us", "expires_us")
+    return [{name: getattr(each, name) for name in fields} for each in awards]
 
 
 def _show_bought(
@@ -275,8 +263,7 @@ def _show_bought(
 ) -> None:
     from swatow_protocol.units import format_time
 
-    fields = ("id", "model", "node", "zone", "lots", "price", "currency", "from_us", "expires_us")
-    told = [{name: getattr(each, name) for name in fields} for each in awards]
+    told = values_of(awards)
     if terminal.as_json:
         ids = [each.id for each in awards]
         order = {**status.as_dict(), "awards": ids} if status is not None else None
@@ -288,7 +275,8 @@ def _show_bought(
     terminal.note(f"draw on it{begins}: swatow chat --award {first.id[:DIGITS]} ...")
 
 
-def _show_orders(terminal: "Terminal", found: "list[OrderStatus]") -> None:
+def show_orders(terminal: "Terminal", found: "Sequence[OrderStatus]") -> None:
+    """Print where orders stand."""
     from swatow_protocol.units import format_price, format_time
 
     rows = [

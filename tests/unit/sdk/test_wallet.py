@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from swatow._statement import read_awards, read_receipts
-from swatow._wallet import KeptAward, KeptReceipt, Wallet
+from swatow._wallet import KeptAward, KeptOrder, KeptReceipt, Wallet
 from swatow.errors import KeyFileError
 from swatow_protocol.envelope import countersign, sign
 from tests.support import samples
@@ -94,6 +94,26 @@ def test_an_order_that_is_sent_again_is_the_same_order(wallet: Wallet) -> None:
         wallet.keep_order(ORDER, b"order", NOW_US)
     assert wallet.orders_count() == 1
     assert Wallet(wallet.directory).orders_count() == 1
+
+
+def test_a_batch_is_on_disk_once_and_its_orders_are_found_one_by_one(wallet: Wallet) -> None:
+    wallet.keep_order(ORDER, b"order", NOW_US)
+    first, second = ids("ab12", "ab34")
+    for _ in range(2):
+        wallet.keep_batch(digest("batch"), b"batch", NOW_US + 1, [second, first])
+    with closing(sqlite3.connect(wallet.directory / "wallet.sqlite")) as other:
+        rows = other.execute("SELECT * FROM batches").fetchall()
+    assert rows == [(digest("batch"), b"batch", NOW_US + 1)]
+    numbered = [KeptOrder(second, b"batch", 0), KeptOrder(first, b"batch", 1)]
+    assert wallet.orders(9) == [*numbered, KeptOrder(ORDER, b"order", None)]
+    assert wallet.orders(1) == numbered[:1]
+    assert wallet.orders_count() == 3
+    again = Wallet(wallet.directory)
+    assert again.order("AB12") == numbered[1]
+    assert again.order("ab") is None
+    again.keep_awards([(digest("award"), first, b"award", b"offer")])
+    assert again.award(digest("award").hex()) == KeptAward(first, b"award", b"offer")
+    assert again.awards(9) == [KeptAward(first, b"award", b"offer")]
 
 
 def test_an_award_is_found_by_its_first_digits(wallet: Wallet) -> None:
