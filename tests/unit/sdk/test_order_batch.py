@@ -8,7 +8,16 @@ from typing import Any
 import pytest
 from msgspec.structs import replace
 
-from swatow import AsyncClient, BatchProgress, BatchResult, Limits, OrderColumns, OrderRow, RowTerms
+from swatow import (
+    AsyncClient,
+    BatchProgress,
+    BatchResult,
+    Client,
+    Limits,
+    OrderColumns,
+    OrderRow,
+    RowTerms,
+)
 from swatow._market import MarketLine
 from swatow._placed import PlacedOrder, placed_batch
 from swatow._wallet import Wallet
@@ -368,6 +377,25 @@ async def test_rows_that_are_all_or_none_are_orders_of_their_own(
     result = await client.order_batch(ROWS, all_or_none=True, max_price="0.5")
     assert [terms.all_or_none for terms in market.batches[0].message.terms] == [True] * 3
     assert [order.status.lots for order in result.orders] == [2, 3, 4]
+
+
+def test_without_an_event_loop_it_is_the_same(market: BatchMarket) -> None:
+    news: list[BatchProgress] = []
+    home = str(market.wallet.directory)
+    address = f"{MARKET.key.hex()}@127.0.0.1:1"
+    with Client(market=address, directory=home, network=NETWORK) as client:
+        result = client.order_batch(
+            [*ROWS[:2], OrderRow(model=MODEL, lots=4, limits=HERE)],
+            max_price="0.3",
+            on_news=news.append,
+        )
+    assert result.money_most == MONEY
+    assert [[award.details.lots for award in order.awards] for order in result.orders] == [
+        [2, 1],
+        [4],
+    ]
+    assert result.order_of_row.tolist() == [0, 0, 1]
+    assert news[-1].lots_awarded == result.lots_awarded == 7
 
 
 async def test_a_market_that_says_no_more_leaves_orders_open(
