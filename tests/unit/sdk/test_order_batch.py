@@ -379,7 +379,13 @@ async def test_rows_that_are_all_or_none_are_orders_of_their_own(
     assert [order.status.lots for order in result.orders] == [2, 3, 4]
 
 
-def test_without_an_event_loop_it_is_the_same(market: BatchMarket) -> None:
+def test_without_an_event_loop_it_is_the_same(
+    market: BatchMarket, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def nowhere(_: AsyncClient) -> None:
+        """Give nothing back: there is no node to give it to."""
+
+    monkeypatch.setattr(AsyncClient, "release_all", nowhere)
     news: list[BatchProgress] = []
     home = str(market.wallet.directory)
     address = f"{MARKET.key.hex()}@127.0.0.1:1"
