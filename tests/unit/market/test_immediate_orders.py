@@ -4,11 +4,11 @@ import asyncio
 import threading
 from collections.abc import AsyncIterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from swatow_market.exchange.admission import ACCEPTED
-from swatow_market.exchange.book import Snapshot
 from swatow_market.exchange.choice import Decision, decide
 from swatow_market.ledger.database import sqlite_url
 from swatow_market.service import immediate, rounds
@@ -20,7 +20,7 @@ from swatow_protocol.messages.answers import (
     PostedPrice,
 )
 from swatow_protocol.messages.answers import Decision as Taken
-from tests.support.market_ledger import LateDatabase
+from tests.support.market_ledger import STUCK_S, LateDatabase
 from tests.support.market_world import UNIT, Placed, World, lots_of, open_world, settle_down
 from tests.support.samples import BUYER, NODE, STRANGER, digest
 
@@ -211,10 +211,10 @@ def held_round(monkeypatch: pytest.MonkeyPatch) -> tuple[threading.Event, thread
     """Let rounds say when they have their snapshot, and wait with it: (reached, go_on)."""
     reached, go_on = threading.Event(), threading.Event()
 
-    def slow(snapshot: Snapshot, awards_max: int) -> Decision:
+    def slow(*arguments: Any) -> Decision:
         reached.set()
-        assert go_on.wait(60)
-        return decide(snapshot, awards_max)
+        assert go_on.wait(STUCK_S)
+        return decide(*arguments)
 
     monkeypatch.setattr(rounds, "decide", slow)
     return reached, go_on
@@ -252,7 +252,7 @@ class TestRaces:
         await world.supply((80_000, 10))
         waiting = await world.place(6, 100_000)
         running = asyncio.create_task(world.round())
-        await asyncio.to_thread(reached.wait)
+        assert await asyncio.to_thread(reached.wait, STUCK_S)
         buying = asyncio.create_task(at_once(world, 10, 100_000))
         done, _ = await asyncio.wait({buying}, timeout=WAITING_S)
         assert not done, "it waits for the round"
@@ -323,7 +323,7 @@ class TestRaces:
         await world.supply((80_000, 10))
         await world.place(6, 100_000)
         running = asyncio.create_task(world.round())
-        await asyncio.to_thread(reached.wait)
+        assert await asyncio.to_thread(reached.wait, STUCK_S)
         buying = [
             asyncio.create_task(world.send(world.order(1, 100_000, immediate=True)))
             for _ in range(3)
@@ -343,7 +343,7 @@ class TestRaces:
         await world.supply((80_000, 10))
         await world.place(6, 100_000)
         running = asyncio.create_task(world.round())
-        await asyncio.to_thread(reached.wait)
+        assert await asyncio.to_thread(reached.wait, STUCK_S)
         buying = asyncio.create_task(at_once(world, 1, 100_000, life_s=1))
         await asyncio.wait({buying}, timeout=WAITING_S)
         world.clock.advance(1)
