@@ -9,14 +9,15 @@ import asyncio
 import contextlib
 import os
 from collections.abc import Iterator
-from dataclasses import replace
+from dataclasses import dataclass, replace
+from typing import Any
 
 import numpy as np
 import structlog
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from swatow_market.exchange.choice import Decision, decide
+from swatow_market.exchange.choice import decide
 from swatow_market.exchange.clearing import Outcome, Unmet, limits_unmet, prepare
 from swatow_market.exchange.clearing.warm import Kept
 from swatow_market.exchange.orders import BookOrder
@@ -117,6 +118,7 @@ class Rounds:
         async with state.database.reading() as connection:
             lots_out = await store.lots_out(connection, now_us)
             lots_promised = await store.lots_promised(connection, now_us)
+            number = await store.last_round(connection, state.shard) + 1
         snapshot = state.book.snapshot(
             models=state.rules.models,
             network_map=state.network_map,
@@ -129,12 +131,12 @@ class Rounds:
             decide, snapshot, ROUND_AWARDS_MAX, self._threads, self._last
         )
         self._last = decision.kept
+        # Made before the transaction begins: meanwhile others may write.
+        made = await asyncio.to_thread(_make, state, decision.outcome, number, now_us)
         async with state.database.writing() as connection:
-            number = await store.begin_round(connection, state.shard, state.epoch)
-            if number is None:
+            if await store.begin_round(connection, state.shard, state.epoch) != number:
                 raise state.not_leading()
-            publication = await self._published(decision.outcome, number, now_us)
-            events = await self._write(connection, decision, number, now_us, publication)
+            events = await self._write(connection, decision.outcome, made)
             forgotten = await self.kept.forget(connection, now_us)
         state.book.settle_round(decision.orders, decision.filled, decision.told)
         state.posted.settle(decision.outcome)
@@ -143,69 +145,61 @@ class Rounds:
         lots = sum(fill.lots for fill in decision.outcome.fills)
         tell = log.info if lots else log.debug
         tell("round", number=number, orders=len(decision.outcome.orders), lots=lots)
-        await self.kept.written(number, publication, snapshot.offers, forgotten)
+        await self.kept.written(number, made.publication, snapshot.offers, forgotten)
 
-    async def _published(self, outcome: Outcome, number: int, now_us: int) -> Publication | None:
-        """Return what is published of a round; nothing of one that did not trade."""
-        if not outcome.fills:
-            return None
-        state = self._state
-        return await asyncio.to_thread(
-            publish,
+    async def _write(
+        self, connection: AsyncConnection, outcome: Outcome, made: "_Made"
+    ) -> list[OrderEvent]:
+        """Write the round: its record, awards with their holds, and what is left of orders."""
+        await store.add_round(connection, made.row)
+        if made.publication is not None:
+            await self.kept.keep_offers(connection, outcome.snapshot.offers)
+        await accounts.turn_over(connection, [grant.turn for grant in made.grants])
+        await store.add_awards(connection, [grant.row for grant in made.grants])
+        events = _events(outcome, made.grants)
+        await store.update_orders(connection, (event for event in events if event.granted))
+        await store.update_curves(connection, _curves_left(outcome))
+        return events
+
+
+@dataclass(frozen=True, slots=True)
+class _Made:
+    """What is made of an outcome before it is written."""
+
+    publication: Publication | None
+    """None of a round that did not trade."""
+    row: dict[str, Any]
+    """Of the round, as the database keeps it."""
+    grants: list[Grant]
+
+
+def _make(state: MarketState, outcome: Outcome, number: int, now_us: int) -> _Made:
+    """Publish a round and sign its awards; slow enough for another thread."""
+    snapshot, publication = outcome.snapshot, None
+    columns: dict[str, bytes | None] = {"head": None, "record": None, "inputs": None}
+    if outcome.fills:
+        publication = publish(
             outcome,
             state.identity,
             network=state.network,
             number=RoundNumber(shard=state.shard, epoch=state.epoch, number=number),
             now_us=now_us,
         )
-
-    async def _write(
-        self,
-        connection: AsyncConnection,
-        decision: Decision,
-        number: int,
-        now_us: int,
-        publication: Publication | None,
-    ) -> list[OrderEvent]:
-        """Write the round: its record, awards with their holds, and what is left of orders."""
-        state, outcome = self._state, decision.outcome
-        snapshot = outcome.snapshot
-        row = {
-            "shard": state.shard,
-            "epoch": state.epoch,
-            "number": number,
-            "closed_us": now_us,
-            "salt": snapshot.salt,
-            "orders": len(snapshot.orders),
-            "lots": sum(fill.lots for fill in outcome.fills),
-            "welfare": outcome.welfare,
-            **await asyncio.to_thread(_columns, publication),
-        }
-        await store.add_round(connection, row)
-        if publication is not None:
-            await self.kept.keep_offers(connection, snapshot.offers)
-        grants = await asyncio.to_thread(
-            make_grants,
-            state,
-            outcome.fills,
-            snapshot.orders.entries,
-            snapshot.offers,
-            number,
-            now_us,
-        )
-        await accounts.turn_over(connection, [grant.turn for grant in grants])
-        await store.add_awards(connection, [grant.row for grant in grants])
-        events = _events(outcome, grants)
-        await store.update_orders(connection, (event for event in events if event.granted))
-        await store.update_curves(connection, _curves_left(outcome))
-        return events
-
-
-def _columns(publication: Publication | None) -> dict[str, bytes | None]:
-    """Return the columns of a round's row; compressing them is slow enough for another thread."""
-    if publication is None:
-        return {"head": None, "record": None, "inputs": None}
-    return {**publication.row}
+        columns = {**publication.row}
+    row = {
+        "shard": state.shard,
+        "epoch": state.epoch,
+        "number": number,
+        "closed_us": now_us,
+        "salt": snapshot.salt,
+        "orders": len(snapshot.orders),
+        "lots": sum(fill.lots for fill in outcome.fills),
+        "welfare": outcome.welfare,
+        **columns,
+    }
+    orders, offers = snapshot.orders.entries, snapshot.offers
+    grants = make_grants(state, outcome.fills, orders, offers, number, now_us)
+    return _Made(publication, row, grants)
 
 
 def _events(outcome: Outcome, grants: list[Grant]) -> list[OrderEvent]:
