@@ -12,7 +12,6 @@ from swatow_market.exchange.clearing.pivots import (
     ARC,
     ARC_COLUMNS,
     AT,
-    BASE,
     BEFORE,
     CHILD,
     CHILDREN,
@@ -33,6 +32,7 @@ from swatow_market.exchange.clearing.pivots import (
     UP,
     VERTEX_COLUMNS,
     bottom,
+    first_step,
 )
 from swatow_market.exchange.clearing.problem import Ints, Problem
 
@@ -61,8 +61,8 @@ def arc_table(problem: Problem) -> Ints:
 @njit(cache=True, nogil=True)
 def plant(
     arc: Ints, curve: Ints, step: Ints, inside: Ints, arcs: int, segments: int, vertices: int
-) -> tuple[Ints, Ints]:
-    """Return (vertices, prices) of a tree of arcs and curves `inside`, less those of cycles.
+) -> tuple[Ints, Ints, Ints]:
+    """Return (vertices, bases, prices) of a tree of arcs and curves `inside`, less those of cycles.
 
     Curves outside the tree are used as far as they are at; what does not fit into an arc of the
     tree, or would not leave the tree strongly feasible, goes over an artificial arc.
@@ -77,12 +77,12 @@ def plant(
         here = order[place]
         if not _fit(arc, vertex, curve, step, arcs, segments, here, over):
             _hold(arc, vertex, here, vertices - 1, arcs + len(curve) + here, over[here])
-    price = np.zeros((vertices, PRICE_COLUMNS), np.int64)
+    base, price = np.zeros(vertices, np.int64), np.zeros((vertices, PRICE_COLUMNS), np.int64)
     for here in range(vertices - 1):
         price[vertex[here, PARENT], CHILDREN] += 1
     for place in range(1, vertices):
         here = order[place]
-        if price[here, CHILDREN]:
+        if price[here, CHILDREN] or here >= segments:
             parent = vertex[here, PARENT]
             head = vertex[parent, CHILD]
             vertex[here, AFTER], vertex[parent, CHILD] = head, here
@@ -91,8 +91,8 @@ def plant(
     for number in range(len(curve)):
         if curve[number, INSIDE]:
             arc[arcs + number, COST] = step[curve[number, AT], PRICE]
-    price_tree(arc, vertex, price)
-    return vertex, price
+    price_tree(arc, vertex, base, price)
+    return vertex, base, price
 
 
 @njit(cache=True, nogil=True)
@@ -190,7 +190,9 @@ def _fit_curve(vertex: Ints, curve: Ints, step: Ints, number: int, segments: int
 def stand(vertex: Ints, curve: Ints, step: Ints, number: int, segments: int, lots: int) -> None:
     """Let a curve in the tree stand at so many lots: a segment's in the step in which it can still
     grow, a node's in the one in which it can still shrink. So the tree is strongly feasible."""
-    at = _first(curve, step, number, TOP, lots + 1 if number < segments else lots)
+    at = first_step(
+        step, curve[number, FIRST], curve[number, LAST], TOP, lots + (number < segments)
+    )
     curve[number, AT] = at
     used, free = lots - bottom(curve, step, number, at), step[at, TOP] - lots
     vertex[number, UP], vertex[number, DOWN] = free, used
@@ -211,7 +213,7 @@ def _hold(arc: Ints, vertex: Ints, here: int, root: int, artificial: int, over: 
 
 
 @njit(cache=True, nogil=True)
-def price_tree(arc: Ints, vertex: Ints, price: Ints) -> None:
+def price_tree(arc: Ints, vertex: Ints, base: Ints, price: Ints) -> None:
     """Set depth and price of every vertex; the root is the last."""
     root = len(vertex) - 1
     for here in range(root):  # of all vertices, what they differ by from their parents
@@ -219,11 +221,11 @@ def price_tree(arc: Ints, vertex: Ints, price: Ints) -> None:
         downwards = arc[upwards, HEAD] == here
         price[here, OFFSET] = arc[upwards, COST] if downwards else -arc[upwards, COST]
         price[here, ANCHOR] = vertex[here, PARENT]
-    vertex[root, DEPTH], price[root, BASE], price[root, ANCHOR] = 0, 0, root
+    vertex[root, DEPTH], base[root], price[root, ANCHOR] = 0, 0, root
     here = vertex[root, CHILD]
     while here != -1:
         parent = vertex[here, PARENT]
-        price[here, BASE] = price[parent, BASE] + price[here, OFFSET]
+        base[here] = base[parent] + price[here, OFFSET]
         price[here, ANCHOR], price[here, OFFSET] = here, 0
         vertex[here, DEPTH] = vertex[parent, DEPTH] + 1
         if vertex[here, CHILD] != -1:
@@ -260,26 +262,16 @@ def use_before(curve: Ints, step: Ints, limit: Ints) -> None:
     """Let curves outside the tree be used up to the first step that costs their limit."""
     for number in range(len(curve)):
         if not curve[number, INSIDE]:
-            curve[number, AT] = _first(curve, step, number, PRICE, limit[number])
-
-
-@njit(cache=True, nogil=True)
-def _first(curve: Ints, step: Ints, number: int, column: int, least: int) -> int:
-    """Return the first step of a curve that has at least so much in a column, or LAST."""
-    low, high = curve[number, FIRST], curve[number, LAST]
-    while low < high:
-        middle = (low + high) // 2
-        if step[middle, column] < least:
-            low = middle + 1
-        else:
-            high = middle
-    return int(low)
+            curve[number, AT] = first_step(
+                step, curve[number, FIRST], curve[number, LAST], PRICE, limit[number]
+            )
 
 
 @njit(cache=True, nogil=True)
 def refine(
     arc: Ints,
     vertex: Ints,
+    base: Ints,
     price: Ints,
     curve: Ints,
     step: Ints,
@@ -293,5 +285,7 @@ def refine(
             stand(vertex, curve, step, number, segments, lots[number])
             arc[arcs + number, COST] = step[curve[number, AT], PRICE]
         else:
-            curve[number, AT] = _first(curve, step, number, TOP, lots[number] + 1)
-    price_tree(arc, vertex, price)
+            curve[number, AT] = first_step(
+                step, curve[number, FIRST], curve[number, LAST], TOP, lots[number] + 1
+            )
+    price_tree(arc, vertex, base, price)

@@ -13,13 +13,14 @@ so a pivot that moves a part of the tree touches only those of its vertices that
 # (numba compiles this; to pyright an item of an array may be an array)
 from typing import Final
 
-import numpy as np
 from numba import njit
 
 from swatow_market.exchange.clearing.problem import Ints
 
 MANY: Final = 1 << 60
 """More lots, and a greater cost, than any that occurs."""
+_BEYOND: Final = 1 << 62
+"""Dearer than any vertex, even if it hangs on an artificial arc."""
 
 PARENT: Final = 0
 ARC: Final = 1
@@ -36,15 +37,13 @@ DOWN: Final = 7
 """Lots that may be sent the other way."""
 VERTEX_COLUMNS: Final = 8
 
-BASE: Final = 0
-"""Price of a lot at a vertex that is no leaf; zero at the root."""
-ANCHOR: Final = 1
+ANCHOR: Final = 0
 """The vertex itself, or the parent of a leaf."""
-OFFSET: Final = 2
-"""The price of a vertex is the base of its anchor and this."""
-CHILDREN: Final = 3
-"""How many there are. A leaf has none, nor a depth, and the root is none."""
-PRICE_COLUMNS: Final = 4
+OFFSET: Final = 1
+"""The price of a lot at a vertex is the base of its anchor and this."""
+CHILDREN: Final = 2
+"""How many there are. A leaf has none, nor a depth."""
+PRICE_COLUMNS: Final = 3
 
 TAIL: Final = 0
 HEAD: Final = 1
@@ -58,16 +57,16 @@ AT: Final = 2
 """Steps wholly used, outside the tree; the step that may change, inside it."""
 INSIDE: Final = 3
 """Whether the curve is in the tree."""
-CURVE_COLUMNS: Final = 4
+UNDER: Final = 4
+"""Outside the tree, cost of the last lot used; inside, less than any."""
+OVER: Final = 5
+"""Outside the tree, cost of the next lot; inside, more than any."""
+CURVE_COLUMNS: Final = 6
 
 PRICE: Final = 0
 """Cost of a lot in a step; rises within a curve."""
 TOP: Final = 1
 """Lots of the curve up to the end of a step."""
-
-_BLOCK_MIN = 8
-_BLOCK_SHARE = 4
-"""Of so many times the block, the square is the number of arcs and curves."""
 
 
 @njit(cache=True, nogil=True)
@@ -77,119 +76,163 @@ def bottom(curve: Ints, step: Ints, number: int, at: int) -> int:
 
 
 @njit(cache=True, nogil=True)
-def tension(price: Ints, tail: int, head: int) -> int:
+def first_step(step: Ints, low: int, high: int, column: int, least: int) -> int:
+    """Return the first step from `low` that has at least so much in a column, or `high`."""
+    while low < high:
+        middle = (low + high) // 2
+        if step[middle, column] < least:
+            low = middle + 1
+        else:
+            high = middle
+    return low
+
+
+@njit(cache=True, nogil=True)
+def tension(base: Ints, price: Ints, tail: int, head: int) -> int:
     """Return by how much a lot is dearer at `head` than at `tail`."""
-    there: int = price[price[head, ANCHOR], BASE] + price[head, OFFSET]
-    here: int = price[price[tail, ANCHOR], BASE] + price[tail, OFFSET]
+    there: int = base[price[head, ANCHOR]] + price[head, OFFSET]
+    here: int = base[price[tail, ANCHOR]] + price[tail, OFFSET]
     return there - here
 
 
 @njit(cache=True, nogil=True)
 def run(
-    arc: Ints, vertex: Ints, price: Ints, curve: Ints, step: Ints, listed: Ints, arcs: int
-) -> None:
-    """Pivot until none of the arcs `listed`, and no curve, is worth changing."""
-    count = len(listed) + len(curve)
-    block = max(_BLOCK_MIN, int(np.sqrt(count)) // _BLOCK_SHARE)
-    position, idle = 0, 0
-    while idle < count:
-        end = min(position + block, count)
-        entering, gain = _search(arc, price, curve, step, listed, arcs, position, end)
-        idle = 0 if gain else idle + end - position
-        position = end if end < count else 0
-        while gain and _pivot(arc, vertex, price, curve, step, arcs, entering, gain):
-            # A curve may go on to its next step without a change of the tree.
-            gain = _gain_of_curve(arc, price, curve, step, arcs, entering - arcs)
-
-
-@njit(cache=True, nogil=True)
-def _search(
     arc: Ints,
+    ways: tuple[Ints, Ints, Ints],
+    start: Ints,
+    near: Ints,
+    vertex: Ints,
+    base: Ints,
     price: Ints,
     curve: Ints,
     step: Ints,
-    listed: Ints,
-    arcs: int,
-    position: int,
-    end: int,
-) -> tuple[int, int]:
-    """Return which of a block of arcs, then curves, gains most, and what a lot of it gains.
-
-    The gain of a lot less than now has a minus; 0 is none.
-    """
-    best, most = 0, 0
-    count = len(listed)
-    for place in range(position, min(end, count)):
-        entering = listed[place]
-        gain = tension(price, arc[entering, TAIL], arc[entering, HEAD]) - arc[entering, COST]
-        if gain > most:
-            best, most = entering, gain
-    for number in range(max(position, count) - count, end - count):
-        gain = _gain_of_curve(arc, price, curve, step, arcs, number)
-        if abs(gain) > abs(most):
-            best, most = arcs + number, gain
-    return best, most
+    segments: int,
+) -> None:
+    """Pivot until none of the near ways of a row, and no curve, is worth changing."""
+    source, charge, along = ways
+    rows, arcs = len(near), len(source)
+    count = rows + len(curve) - segments
+    turn, idle = 0, 0
+    while idle < count:
+        best, most, of_curve = -1, 0, 0
+        if turn < rows:
+            head = turn if turn < segments else turn - segments + len(curve)
+            here = base[price[head, ANCHOR]] + price[head, OFFSET]
+            for place in range(start[turn], start[turn] + near[turn]):
+                gain = here - base[source[place]] - charge[place]
+                if gain > most:
+                    best, most = place, gain
+            if turn < segments:
+                of_curve = _off(curve, turn, -here)
+        else:
+            number = turn - rows + segments
+            of_curve = _off(curve, number, base[number])
+        if abs(of_curve) > most:
+            number = turn if turn < segments else turn - rows + segments
+            _pivot(arc, vertex, base, price, curve, step, arcs, segments, arcs + number, of_curve)
+        elif most:
+            _pivot(arc, vertex, base, price, curve, step, arcs, segments, along[best], most)
+        else:
+            idle += 1
+            turn = turn + 1 if turn + 1 < count else 0
+            continue
+        idle = 0
 
 
 @njit(cache=True, nogil=True)
-def _gain_of_curve(arc: Ints, price: Ints, curve: Ints, step: Ints, arcs: int, number: int) -> int:
+def _off(curve: Ints, number: int, tense: int) -> int:
     """Return what the next lot of a curve outside the tree gains, or with a minus the last."""
-    if curve[number, INSIDE]:
-        return 0
-    tense = tension(price, arc[arcs + number, TAIL], arc[arcs + number, HEAD])
+    under: int = tense - curve[number, UNDER]
+    over: int = tense - curve[number, OVER]
+    return over if over > 0 else min(under, 0)
+
+
+@njit(cache=True, nogil=True)
+def rest(curve: Ints, step: Ints, number: int) -> None:
+    """Note between which costs a curve stays where it is; inside the tree, between any."""
     at = curve[number, AT]
-    gain = 0
-    if at < curve[number, LAST] and step[at, PRICE] < tense:
-        gain = tense - step[at, PRICE]
-    elif at > curve[number, FIRST] and step[at - 1, PRICE] > tense:
-        gain = tense - step[at - 1, PRICE]
-    return gain
+    inside = curve[number, INSIDE] == 1
+    first, last = inside or at == curve[number, FIRST], inside or at == curve[number, LAST]
+    curve[number, UNDER] = -_BEYOND if first else step[at - 1, PRICE]
+    curve[number, OVER] = _BEYOND if last else step[at, PRICE]
 
 
 @njit(cache=True, nogil=True)
 def _pivot(
     arc: Ints,
     vertex: Ints,
+    base: Ints,
     price: Ints,
     curve: Ints,
     step: Ints,
     arcs: int,
+    segments: int,
     entering: int,
     gain: int,
-) -> bool:
-    """Send along the cycle of an arc what fits; return whether the tree stayed as it is."""
+) -> None:
+    """Send along the cycle of an arc what fits, and turn the tree.
+
+    A curve passes over as many of its steps as gain.
+    """
     first, second = arc[entering, TAIL], arc[entering, HEAD]
     if gain < 0:
         first, second = second, first
     room = MANY
+    at, end = 0, 0
     if entering >= arcs:
         number = entering - arcs
-        if gain < 0:
-            curve[number, AT] -= 1
-        at = curve[number, AT]
-        room = step[at, TOP] - bottom(curve, step, number, at)
-        arc[entering, COST] = step[at, PRICE]
+        at, tense = (
+            curve[number, AT],
+            tension(base, price, arc[entering, TAIL], arc[entering, HEAD]),
+        )
+        if gain > 0:
+            end = first_step(step, at + 1, curve[number, LAST], PRICE, tense)
+        else:
+            end = first_step(step, curve[number, FIRST], at - 1, PRICE, tense + 1)
+        room = abs(bottom(curve, step, number, end) - bottom(curve, step, number, at))
     lots, join, leaves, at_first = _blocking(vertex, price, first, second, room)
     if lots:
         _send(vertex, first, join, -lots)
         _send(vertex, second, join, lots)
     if leaves == -1:
-        curve[entering - arcs, AT] += gain > 0
-        return True
+        curve[entering - arcs, AT] = end
+        rest(curve, step, entering - arcs)
+        return
     out = vertex[leaves, ARC]
     if arcs <= out < arcs + len(curve):
         # Full is a curve to the root that blocks upwards, or one from the root, downwards.
         curve[out - arcs, AT] += (arc[out, TAIL] == leaves) != at_first
         curve[out - arcs, INSIDE] = 0
+        rest(curve, step, out - arcs)
+    ahead, behind = room - lots, lots
     if entering >= arcs:
-        curve[entering - arcs, INSIDE] = 1
+        # Strongly feasible: what blocks before it on the cycle leaves it room ahead, else back.
+        past = int(at_first == (gain > 0))
+        ahead, behind = _stop(arc, curve, step, arcs, entering, gain, lots, past)
     cost = arc[entering, COST] if gain > 0 else -arc[entering, COST]  # from first to second
-    more = cost - tension(price, first, second)
+    more = cost - tension(base, price, first, second)
     if at_first:
-        _move(vertex, price, first, leaves, second, entering, room - lots, lots, -more)
+        _move(vertex, base, price, segments, first, leaves, second, entering, ahead, behind, -more)
     else:
-        _move(vertex, price, second, leaves, first, entering, lots, room - lots, more)
-    return False
+        _move(vertex, base, price, segments, second, leaves, first, entering, behind, ahead, more)
+
+
+@njit(cache=True, nogil=True)
+def _stop(
+    arc: Ints, curve: Ints, step: Ints, arcs: int, entering: int, gain: int, lots: int, past: int
+) -> tuple[int, int]:
+    """Let a curve enter the tree where it has gone by so many lots; return the rooms of its step,
+    ahead and back. Where two steps meet, `past` is 1 for the dearer one, 0 for the other."""
+    number = entering - arcs
+    at = curve[number, AT]
+    here = bottom(curve, step, number, at) + (lots if gain > 0 else -lots)
+    low, high = (at, curve[number, LAST]) if gain > 0 else (curve[number, FIRST], at - 1)
+    at = first_step(step, low, high, TOP, here + past)
+    curve[number, AT], curve[number, INSIDE] = at, 1
+    rest(curve, step, number)
+    arc[entering, COST] = step[at, PRICE]
+    used, free = here - bottom(curve, step, number, at), step[at, TOP] - here
+    return (free, used) if gain > 0 else (used, free)
 
 
 @njit(cache=True, nogil=True)
@@ -233,7 +276,9 @@ def _send(vertex: Ints, here: int, join: int, lots: int) -> None:
 @njit(cache=True, nogil=True)
 def _move(
     vertex: Ints,
+    base: Ints,
     price: Ints,
+    segments: int,
     top: int,
     last: int,
     onto: int,
@@ -247,9 +292,9 @@ def _move(
     Its prices become `more`, and the entering arc, from `top` to `onto`, has these rooms.
     """
     cut = vertex[last, PARENT]
-    _branch(vertex, price, onto)
+    _branch(vertex, base, price, onto)
     if top != last:
-        _branch(vertex, price, top)
+        _branch(vertex, base, price, top)
         price[top, CHILDREN] += 1
         price[last, CHILDREN] -= 1
     price[onto, CHILDREN] += 1
@@ -257,38 +302,38 @@ def _move(
     if price[top, ANCHOR] != top:  # a leaf alone
         vertex[top, PARENT], vertex[top, ARC] = onto, entering
         vertex[top, UP], vertex[top, DOWN] = up, down
-        price[top, OFFSET] += more + price[price[top, ANCHOR], BASE] - price[onto, BASE]
+        price[top, OFFSET] += more + base[price[top, ANCHOR]] - base[onto]
         price[top, ANCHOR] = onto
     else:
         _hang(vertex, top, last, onto, entering, up, down)
-        if not price[last, CHILDREN]:
-            _become_leaf(vertex, price, last)
+        if not price[last, CHILDREN] and last < segments:
+            _become_leaf(vertex, base, price, last)
         if price[top, ANCHOR] == top:
-            _shift(vertex, price, top, more)
+            _shift(vertex, base, price, top, more)
         else:
             price[top, OFFSET] += more
-    if not price[cut, CHILDREN] and vertex[cut, PARENT] != -1:
-        _become_leaf(vertex, price, cut)
+    if not price[cut, CHILDREN] and cut < segments:
+        _become_leaf(vertex, base, price, cut)
 
 
 @njit(cache=True, nogil=True)
-def _branch(vertex: Ints, price: Ints, here: int) -> None:
+def _branch(vertex: Ints, base: Ints, price: Ints, here: int) -> None:
     """Make a leaf a vertex that may have children."""
     parent = price[here, ANCHOR]
     if parent == here:
         return
-    price[here, BASE] = price[parent, BASE] + price[here, OFFSET]
+    base[here] = base[parent] + price[here, OFFSET]
     price[here, ANCHOR], price[here, OFFSET] = here, 0
     vertex[here, DEPTH] = vertex[parent, DEPTH] + 1
     _link(vertex, here, parent)
 
 
 @njit(cache=True, nogil=True)
-def _become_leaf(vertex: Ints, price: Ints, here: int) -> None:
+def _become_leaf(vertex: Ints, base: Ints, price: Ints, here: int) -> None:
     """Let the price of a vertex that has no children any more hang on its parent's."""
     parent = vertex[here, PARENT]
     _unlink(vertex, here)
-    price[here, OFFSET] = price[here, BASE] - price[parent, BASE]
+    price[here, OFFSET] = base[here] - base[parent]
     price[here, ANCHOR] = parent
 
 
@@ -328,14 +373,14 @@ def _hang(vertex: Ints, here: int, last: int, onto: int, entering: int, up: int,
 
 
 @njit(cache=True, nogil=True)
-def _shift(vertex: Ints, price: Ints, top: int, more: int) -> None:
+def _shift(vertex: Ints, base: Ints, price: Ints, top: int, more: int) -> None:
     """Add to the prices of `top` and all below it, and set their depths."""
-    price[top, BASE] += more
+    base[top] += more
     vertex[top, DEPTH] = vertex[vertex[top, PARENT], DEPTH] + 1
     depth = vertex[top, DEPTH] + 1
     here = vertex[top, CHILD]
     while here != -1:
-        price[here, BASE] += more
+        base[here] += more
         vertex[here, DEPTH] = depth
         if vertex[here, CHILD] != -1:
             here = vertex[here, CHILD]

@@ -7,8 +7,8 @@ step to step, and outside the tree it stands between two of its steps.
 
 Curves are solved coarsely first, many steps as one, and refined from the optimum that was found:
 the tree and the flow of one level are a tree and a flow of the next. Pivots look only at the arcs
-that are nearly worth using (sifting); in the end of each level all arcs are priced, and those that
-gain are looked at too, until none does: so the result is exact.
+of each row that were once worth using (sifting); when none of them gains, all arcs are priced, and
+those that gain are looked at too, until none does: so the result is exact.
 
 Costs are doubled and every lot served pays one more. A cycle passes the root at most once, so
 this never outweighs a cost, and of all optimal flows one that trades most is found.
@@ -23,19 +23,18 @@ from numba import njit
 
 from swatow_market.exchange.clearing.basis import arc_table, lots_of, plant, refine, use_before
 from swatow_market.exchange.clearing.pivots import (
+    ANCHOR,
     AT,
-    COST,
     CURVE_COLUMNS,
     FIRST,
-    HEAD,
     INSIDE,
     LAST,
     MANY,
+    OFFSET,
     PRICE,
-    TAIL,
     TOP,
+    rest,
     run,
-    tension,
 )
 from swatow_market.exchange.clearing.price_ranges import row_prices
 from swatow_market.exchange.clearing.problem import NO_PRICE, Ints, Problem, Start
@@ -45,8 +44,6 @@ LEVELS = (64, 8, 1)
 
 _CHEAPEST = 3
 """Arcs of each row that the first level begins with."""
-_NEAR_SHARE = 16
-"""One of so many arcs is looked at from the beginning of a later level."""
 
 
 class Flow(NamedTuple):
@@ -84,22 +81,17 @@ def solve_flow(
         curve[:, INSIDE] = np.concatenate([start.segment_inside, start.node_inside])
         limit = np.concatenate([-2 * paid - 1, 2 * guess])
         use_before(curve, step, np.where(np.concatenate([paid, guess]) == NO_PRICE, -MANY, limit))
-    vertex, price = plant(arc, curve, step, inside, arcs, segments, vertices)
-    listed = _cheapest(problem.arc_start, problem.arc_node, problem.arc_cost, at)
+    vertex, base, price = plant(arc, curve, step, inside, arcs, segments, vertices)
+    ways = (segments + problem.arc_node, 2 * problem.arc_cost, np.arange(arcs))
+    near = _cheapest(problem.arc_start, ways, at, segments)
     for level in levels:
         if level != levels[0]:
             _, lots, _ = lots_of(arc, vertex, curve, step, arcs, segments)
             finer, step = _curves(problem, level)
             finer[:, INSIDE] = curve[:, INSIDE]
             curve = finer
-            refine(arc, vertex, price, curve, step, lots, arcs, segments)
-            listed = _near(arc, price, arcs)
-        while True:
-            run(arc, vertex, price, curve, step, listed, arcs)
-            more = _gaining(arc, price, arcs, vertices)
-            if not len(more):
-                break
-            listed = np.concatenate([listed, more])
+            refine(arc, vertex, base, price, curve, step, lots, arcs, segments)
+        _optimise(arc, ways, problem.arc_start, near, vertex, base, price, curve, step, segments)
     of_arcs, of_curves, inside = lots_of(arc, vertex, curve, step, arcs, segments)
     return Flow(
         of_arcs,
@@ -167,45 +159,75 @@ def _guess(problem: Problem) -> Ints:
 
 
 @njit(cache=True, nogil=True)
-def _cheapest(arc_start: Ints, arc_node: Ints, arc_cost: Ints, at: Ints) -> Ints:
-    """Return the cheapest arcs of each row at these prices of nodes and hubs."""
-    listed = np.empty(len(arc_node), np.int64)
-    count = 0
-    for row in range(len(arc_start) - 1):
-        begin = count
-        for arc in range(arc_start[row], arc_start[row + 1]):
-            price = at[arc_node[arc]] + arc_cost[arc]
-            place = count
-            while place > begin and (
-                at[arc_node[listed[place - 1]]] + arc_cost[listed[place - 1]] > price
-            ):
-                if place < begin + _CHEAPEST:
-                    listed[place] = listed[place - 1]
-                place -= 1
-            if at[arc_node[arc]] != NO_PRICE and place < begin + _CHEAPEST:
-                listed[place] = arc
-                count = min(count + 1, begin + _CHEAPEST)
-    return listed[:count].copy()
+def _optimise(
+    arc: Ints,
+    ways: tuple[Ints, Ints, Ints],
+    start: Ints,
+    near: Ints,
+    vertex: Ints,
+    base: Ints,
+    price: Ints,
+    curve: Ints,
+    step: Ints,
+    segments: int,
+) -> None:
+    """Pivot until nothing gains, near or not."""
+    for number in range(len(curve)):
+        rest(curve, step, number)
+    while True:
+        run(arc, ways, start, near, vertex, base, price, curve, step, segments)
+        if not _widen(ways, start, near, base, price, len(curve), segments):
+            return
 
 
 @njit(cache=True, nogil=True)
-def _near(arc: Ints, price: Ints, arcs: int) -> Ints:
-    """Return the arcs that come nearest to gaining."""
-    loss = np.empty(arcs, np.int64)
-    for number in range(arcs):
-        loss[number] = arc[number, COST] - tension(price, arc[number, TAIL], arc[number, HEAD])
-    if not arcs:
-        return loss
-    return np.flatnonzero(loss <= np.partition(loss, arcs // _NEAR_SHARE)[arcs // _NEAR_SHARE])
+def _cheapest(start: Ints, ways: tuple[Ints, Ints, Ints], at: Ints, segments: int) -> Ints:
+    """Bring the cheapest ways of each row to its front; return how many they are."""
+    source, charge, _ = ways
+    near = np.zeros(len(start) - 1, np.int64)
+    for row in range(len(near)):
+        for place in range(start[row], min(start[row] + _CHEAPEST, start[row + 1])):
+            best, least = -1, MANY
+            for other in range(place, start[row + 1]):
+                there = at[source[other] - segments]
+                if there != NO_PRICE and 2 * there + charge[other] < least:
+                    best, least = other, 2 * there + charge[other]
+            if best == -1:
+                break
+            _swap(ways, place, best)
+            near[row] += 1
+    return near
 
 
 @njit(cache=True, nogil=True)
-def _gaining(arc: Ints, price: Ints, arcs: int, vertices: int) -> Ints:
-    """Return of the arcs to each vertex the one that gains most, if any does."""
-    best, most = np.full(vertices, -1), np.zeros(vertices, np.int64)
-    for number in range(arcs):
-        head = arc[number, HEAD]
-        gain = tension(price, arc[number, TAIL], head) - arc[number, COST]
-        if gain > most[head]:
-            best[head], most[head] = number, gain
-    return best[best >= 0]
+def _widen(
+    ways: tuple[Ints, Ints, Ints],
+    start: Ints,
+    near: Ints,
+    base: Ints,
+    price: Ints,
+    curves: int,
+    segments: int,
+) -> bool:
+    """Bring near, of the other ways of each row, the one that gains most; return if any does."""
+    source, charge, _ = ways
+    found = False
+    for row in range(len(near)):
+        head = row if row < segments else curves + row - segments
+        here = base[price[head, ANCHOR]] + price[head, OFFSET]
+        best, most = -1, 0
+        for place in range(start[row] + near[row], start[row + 1]):
+            gain = here - base[source[place]] - charge[place]
+            if gain > most:
+                best, most = place, gain
+        if most:
+            _swap(ways, start[row] + near[row], best)
+            near[row] += 1
+            found = True
+    return found
+
+
+@njit(cache=True, nogil=True)
+def _swap(ways: tuple[Ints, Ints, Ints], left: int, right: int) -> None:
+    for column in ways:
+        column[left], column[right] = column[right], column[left]
