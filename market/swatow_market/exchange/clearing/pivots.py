@@ -19,6 +19,8 @@ from swatow_market.exchange.clearing.problem import Ints
 
 MANY: Final = 1 << 60
 """More lots, and a greater cost, than any that occurs."""
+_FALL = 16
+"""The limit becomes so many times less when nothing gains as much."""
 _BEYOND: Final = 1 << 62
 """Dearer than any vertex, even if it hangs on an artificial arc."""
 
@@ -107,13 +109,16 @@ def run(
     curve: Ints,
     step: Ints,
     segments: int,
+    limit: int,
 ) -> None:
-    """Pivot until none of the near ways of a row, and no curve, is worth changing."""
+    """Pivot until no near way and no curve gains; what gains less than `limit` a lot comes last."""
     source, charge, along = ways
     rows, arcs = len(near), len(source)
     count = rows + len(curve) - segments
     turn, idle = 0, 0
-    while idle < count:
+    while idle < count or limit > 1:
+        if idle >= count:
+            limit, idle = max(limit // _FALL, 1), 0
         best, most, of_curve = -1, 0, 0
         if turn < rows:
             head = turn if turn < segments else turn - segments + len(curve)
@@ -127,15 +132,15 @@ def run(
         else:
             number = turn - rows + segments
             of_curve = _off(curve, number, base[number])
-        if abs(of_curve) > most:
-            number = turn if turn < segments else turn - rows + segments
-            _pivot(arc, vertex, base, price, curve, step, arcs, segments, arcs + number, of_curve)
-        elif most:
-            _pivot(arc, vertex, base, price, curve, step, arcs, segments, along[best], most)
-        else:
+        if max(abs(of_curve), most) < limit:
             idle += 1
             turn = turn + 1 if turn + 1 < count else 0
             continue
+        if abs(of_curve) > most:
+            number = turn if turn < segments else turn - rows + segments
+            _pivot(arc, vertex, base, price, curve, step, arcs, segments, arcs + number, of_curve)
+        else:
+            _pivot(arc, vertex, base, price, curve, step, arcs, segments, along[best], most)
         idle = 0
 
 
