@@ -103,6 +103,8 @@ class StandbyWatch:
             subject=Subject.STANDBY,
             ids=() if after is None else (after,),
             nonce=self._random_bytes(16),
+            round=None,
+            order=None,
         )
         return sign(query, self._identity).envelope
 

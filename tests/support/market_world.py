@@ -272,7 +272,7 @@ class World:
             subject=subject,
             ids=ids,
             nonce=self._nonce(),
-            **changes,
+            **{"round": None, "order": None, **changes},
         )
         return await self.market.ask(sign(query, who).envelope)
 

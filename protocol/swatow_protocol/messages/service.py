@@ -66,7 +66,7 @@ class Query(Message, frozen=True, kw_only=True):
     """About which orders, awards or models; after which award."""
     nonce: Nonce
     """Makes two otherwise equal queries distinct."""
-    round: RoundNumber | None = None
+    round: RoundNumber | None
     """Of a proof: the round that is asked about."""
-    order: Embedded | None = None
+    order: Embedded | None
     """Of an explanation: envelope of the sender's Order."""
