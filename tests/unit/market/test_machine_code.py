@@ -19,12 +19,12 @@ def test_code_older_than_a_source_is_forgotten(tmp_path: Path, source_ns: int, s
     for name, at_ns in (("simplex.py", 10), ("pivots.py", source_ns)):
         (tmp_path / name).touch()
         os.utime(tmp_path / name, ns=(at_ns, at_ns))
-    drop_stale(tmp_path)
+    drop_stale(str(tmp_path / "__init__.py"))
     left = {each.name for each in cache.iterdir()}
     assert left == (set(ages) if stays else {"simplex.pyc"})
 
 
 def test_a_package_without_kept_code_is_left_alone(tmp_path: Path) -> None:
     (tmp_path / "simplex.py").touch()
-    drop_stale(tmp_path)
+    drop_stale(str(tmp_path / "__init__.py"))
     assert [each.name for each in tmp_path.iterdir()] == ["simplex.py"]

@@ -10,8 +10,6 @@ the prices that support it, `optimum` is the three together; `fills` shares a ma
 among its orders, `reasons` tells the others why, and `solve` is the whole round.
 """
 
-from pathlib import Path
-
 from swatow_market.exchange.clearing.machine_code import drop_stale
 from swatow_market.exchange.clearing.outcome import Fill, Outcome, Unmet
 from swatow_market.exchange.clearing.reasons import limits_unmet
@@ -19,4 +17,4 @@ from swatow_market.exchange.clearing.solve import clear, prepare
 
 __all__ = ["Fill", "Outcome", "Unmet", "clear", "limits_unmet", "prepare"]
 
-drop_stale(Path(__file__).parent)  # before any of it is called
+drop_stale(__file__)  # before any of it is called

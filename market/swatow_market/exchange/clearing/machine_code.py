@@ -8,11 +8,15 @@ from contextlib import suppress
 from pathlib import Path
 
 
-def drop_stale(package: Path) -> None:
+def drop_stale(package_file: str) -> None:
     """Forget what is kept for a package, if any source of it is younger than any of that.
 
     Nothing happens where the folder may not be written to.
+
+    Args:
+        package_file: the `__file__` of the package.
     """
+    package = Path(package_file).parent
     kept = list((package / "__pycache__").glob("*.nb[ci]"))
     with suppress(OSError):
         oldest = min((each.stat().st_mtime_ns for each in kept), default=None)
