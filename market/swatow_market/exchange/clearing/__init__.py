@@ -13,7 +13,8 @@ among its orders, `reasons` tells the others why, and `solve` is the whole round
 from swatow_market.exchange.clearing.machine_code import drop_stale
 from swatow_market.exchange.clearing.outcome import Fill, Outcome, Unmet
 from swatow_market.exchange.clearing.reasons import limits_unmet
-from swatow_market.exchange.clearing.solve import clear, prepare
+from swatow_market.exchange.clearing.solve import clear
+from swatow_market.exchange.clearing.warm_up import prepare
 
 __all__ = ["Fill", "Outcome", "Unmet", "clear", "limits_unmet", "prepare"]
 

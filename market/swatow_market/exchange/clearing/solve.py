@@ -7,9 +7,8 @@ import numpy as np
 from swatow_market.exchange.book import Snapshot
 from swatow_market.exchange.clearing.compiled import compile_round
 from swatow_market.exchange.clearing.fills import Handed, hand_out
-from swatow_market.exchange.clearing.optimum import solve
 from swatow_market.exchange.clearing.outcome import Cleared, Fill, Outcome
-from swatow_market.exchange.clearing.problem import NO_PRICE, Ints, Problem
+from swatow_market.exchange.clearing.problem import NO_PRICE, Ints
 from swatow_market.exchange.clearing.reasons import why_unmet
 from swatow_market.exchange.clearing.supply import Supply
 from swatow_market.exchange.clearing.unfold import unfold
@@ -70,12 +69,6 @@ def clear(snapshot: Snapshot, threads: int = 1, kept: Kept | None = None) -> Out
         ),
         kept=keep(snapshot, compiled, settled.start),
     )
-
-
-def prepare() -> None:
-    """Have the solver compiled, or taken from the cache of this machine: no round waits for it."""
-    one, start = np.ones(1, np.int64), np.array([0, 1])
-    solve(Problem(start, one - 1, one, start, one, one, start, one, one))
 
 
 def _fills(snapshot: Snapshot, supply: Supply, handed: Handed, prices: Ints) -> tuple[Fill, ...]:
