@@ -94,7 +94,7 @@ def tables() -> str:
         lines.append(
             f"| {node.name} | {asks} | {sold} | {span} | **{found.node_prices[number]}** |"
         )
-    lines += ["", "| order | pays at most | gets | from | pays |", "|---|---|---|---|---|"]
+    lines += ["", "| order | pays at most | gets | from | price |", "|---|---|---|---|---|"]
     for number, order in enumerate(ORDERS):
         ((limit, wanted),) = order.steps
         served = [
@@ -133,7 +133,7 @@ def _paths(found: Example) -> Iterator[str]:
             if lots
             else 'stroke="#999" stroke-dasharray="5 5"'
         )
-        yield f'  <line x1="{x1}" y1="{y1}" x2="{x2}" y2="{y2}" {style}/>'
+        yield f'  <line x1="{x1}" y1="{y1:.0f}" x2="{x2}" y2="{y2:.0f}" {style}/>'
         told = f"{lots} lots, path {charge}" if lots else f"path {charge}"
         along = (0.45, 0.72)[node]  # so that no two words meet
         x, y = x1 + (x2 - x1) * along, y1 + (y2 - y1) * along
@@ -152,12 +152,13 @@ def _boxes(found: Example) -> Iterator[str]:
     for number, order in enumerate(ORDERS):
         ((limit, wanted),) = order.steps
         name, _, where = order.name.partition(", ")
-        pays = f"{wanted} lots at {limit} at most"
+        pays, price = f"{wanted} lots at {limit} at most", found.order_prices[number]
+        ends = f"pays {price}" if price <= limit else f"waits: the price is {price}"
         yield from _box(
             560,
             _y(number, len(ORDERS)),
             280,
-            [name, where, pays, f"pays {found.order_prices[number]}"],
+            [name, where, pays, ends],
         )
 
 
