@@ -1,7 +1,6 @@
 """Logs of a service: one JSON object a line, with keys and ids readable."""
 
 import json
-from collections.abc import Iterator
 from typing import Any
 
 import pytest
@@ -12,13 +11,6 @@ from swatow_protocol.shell.logs import configure
 KEY = bytes(range(32))
 
 Capture = pytest.CaptureFixture[str]
-
-
-@pytest.fixture(autouse=True)
-def _own_configuration() -> Iterator[None]:
-    """Leave structlog as other tests expect it."""
-    yield
-    structlog.reset_defaults()
 
 
 def lines(capsys: Capture) -> list[dict[str, Any]]:
