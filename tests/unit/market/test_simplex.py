@@ -358,7 +358,7 @@ def test_prices_do_not_depend_on_how_coarsely_a_solve_began(kind: str) -> None:
         for levels in ((1,), (4, 1), (27, 9, 3, 1)):
             for part in split(problem):
                 flow = solve_flow(part.problem, levels)
-                least, greatest = price_ranges(part.problem, *flow[:3])
+                least, greatest = price_ranges(part.problem, *flow[:3], flow.price_least)
                 assert least.tolist() == cold.price_least[part.nodes].tolist()
                 assert greatest.tolist() == cold.price_greatest[part.nodes].tolist()
 

@@ -74,7 +74,9 @@ def _solve_part(part: Component, start: Start | None) -> _Solved:
         node_inside=start.node_inside[part.nodes],
     )
     flow = solve_flow(part.problem, start=own)
-    prices = price_ranges(part.problem, flow.arc_lots, flow.demand_used, flow.supply_used)
+    prices = price_ranges(
+        part.problem, flow.arc_lots, flow.demand_used, flow.supply_used, flow.price_least
+    )
     return _Solved(flow, prices, canonical_flow(part.problem, middle(*prices)))
 
 

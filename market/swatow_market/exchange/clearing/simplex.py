@@ -61,6 +61,8 @@ class Flow(NamedTuple):
     """(E,) 1 for arcs of the tree."""
     curve_inside: Ints
     """(S + N,) 1 for curves of segments, then of nodes."""
+    price_least: Ints
+    """(N,) The least prices of nodes that support the flow; any where nothing bounds them."""
 
 
 def solve_flow(
@@ -101,6 +103,9 @@ def solve_flow(
         first_used(problem.supply_start, problem.supply_lots, of_curves[segments:]),
         inside,
         curve[:, INSIDE].copy(),
+        # From every vertex lots can be sent up to the root along the tree, at what it costs. So no
+        # way there is cheaper, and its prices are the least; of the two for each, the lower one.
+        np.maximum(base[segments : segments + problem.nodes] >> 1, 0),
     )
 
 
