@@ -10,7 +10,7 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
-from swatow_market.exchange.clearing.components import split
+from swatow_market.exchange.clearing.components import component, split
 from swatow_market.exchange.clearing.optimum import solve
 from swatow_market.exchange.clearing.price_ranges import price_ranges
 from swatow_market.exchange.clearing.problem import NO_PRICE, Ints, Problem, Solution, Start
@@ -356,7 +356,7 @@ def test_prices_do_not_depend_on_how_coarsely_a_solve_began(kind: str) -> None:
         problem = random_problem(seed, KINDS[kind])
         cold = solve(problem)
         for levels in ((1,), (4, 1), (27, 9, 3, 1)):
-            for part in split(problem):
+            for part in (component(problem, part) for part in split(problem)):
                 flow = solve_flow(part.problem, levels)
                 least, greatest = price_ranges(part.problem, *flow[:3], flow.price_least)
                 assert least.tolist() == cold.price_least[part.nodes].tolist()

@@ -2,13 +2,23 @@
 
 # pyright: reportArgumentType=false
 # (numba compiles this; to pyright an item of an array may be an array)
-from collections.abc import Iterator
 from typing import NamedTuple
 
 import numpy as np
 from numba import njit
 
 from swatow_market.exchange.clearing.problem import Ints, Problem
+
+
+class Part(NamedTuple):
+    """Rows and targets of a problem that no arc joins to others."""
+
+    rows: Ints
+    """Segments, then hubs, rising."""
+    targets: Ints
+    """Nodes, then hubs, rising."""
+    place: Ints
+    """(N + H,) Where each target of the whole stands among those of its part."""
 
 
 class Component(NamedTuple):
@@ -24,42 +34,71 @@ class Component(NamedTuple):
     """Supply steps."""
 
 
-def split(problem: Problem) -> Iterator[Component]:
-    """Yield the parts that have segments with arcs, by their first segment."""
-    segments = problem.segments
-    of_row, of_target = _labels(
-        problem.arc_start, problem.arc_node, segments, len(problem.arc_start) - 1, problem.nodes
-    )
-    rows, targets = np.argsort(of_row, kind="stable"), np.argsort(of_target, kind="stable")
-    place = np.zeros(len(of_target), np.int64)
-    for label in np.unique(of_row[:segments][np.diff(problem.arc_start[: segments + 1]) > 0]):
-        own_rows = rows[slice(*np.searchsorted(of_row[rows], [label, label + 1]))]
-        own_targets = targets[slice(*np.searchsorted(of_target[targets], [label, label + 1]))]
-        place[own_targets] = np.arange(len(own_targets))
-        arc_start, arcs = _take(problem.arc_start, own_rows)
-        own_segments = own_rows[own_rows < segments]
-        demand_start, demand = _take(problem.demand_start, own_segments)
-        own_nodes = own_targets[own_targets < problem.nodes]
-        supply_start, supply = _take(problem.supply_start, own_nodes)
-        part = Problem(
-            arc_start=arc_start,
-            arc_node=place[problem.arc_node[arcs]],
-            arc_cost=problem.arc_cost[arcs],
-            demand_start=demand_start,
-            demand_price=problem.demand_price[demand],
-            demand_lots=problem.demand_lots[demand],
-            supply_start=supply_start,
-            supply_price=problem.supply_price[supply],
-            supply_lots=problem.supply_lots[supply],
+def split(problem: Problem) -> list[Part]:
+    """Return the parts that have segments with arcs, by their first segment."""
+    segments, rows = problem.segments, len(problem.arc_start) - 1
+    of_row, of_target = _labels(problem.arc_start, problem.arc_node, segments, rows, problem.nodes)
+    row_order, row_start, _ = _by_label(of_row, rows)
+    target_order, target_start, place = _by_label(of_target, rows)
+    with_arcs = np.diff(problem.arc_start[: segments + 1]) > 0
+    return [
+        Part(
+            row_order[row_start[label] : row_start[label + 1]],
+            target_order[target_start[label] : target_start[label + 1]],
+            place,
         )
-        yield Component(part, own_segments, own_nodes, arcs, demand, supply)
+        for label in np.unique(of_row[:segments][with_arcs]).tolist()
+    ]
 
 
-def _take(start: Ints, rows: Ints) -> tuple[Ints, Ints]:
-    """Return the starts of these rows in a row, and the places of their items in the whole."""
-    sizes = start[rows + 1] - start[rows]
-    own = np.concatenate([np.zeros(1, np.int64), np.cumsum(sizes)])
-    return own, np.arange(own[-1]) + np.repeat(start[rows] - own[:-1], sizes)
+def component(problem: Problem, part: Part) -> Component:
+    """Return a part as a problem of its own."""
+    segments = part.rows[part.rows < problem.segments]
+    nodes = part.targets[part.targets < problem.nodes]
+    arcs, arc_start, arc_node, arc_cost = _take(
+        problem.arc_start, problem.arc_node, problem.arc_cost, part.rows
+    )
+    demand, *demand_curves = _take(
+        problem.demand_start, problem.demand_price, problem.demand_lots, segments
+    )
+    supply, *supply_curves = _take(
+        problem.supply_start, problem.supply_price, problem.supply_lots, nodes
+    )
+    own = Problem(arc_start, part.place[arc_node], arc_cost, *demand_curves, *supply_curves)
+    return Component(own, segments, nodes, arcs, demand, supply)
+
+
+@njit(cache=True, nogil=True)
+def _take(start: Ints, left: Ints, right: Ints, rows: Ints) -> tuple[Ints, Ints, Ints, Ints]:
+    """Return of these rows the places of their items, their starts in a row, and both columns."""
+    own = np.zeros(len(rows) + 1, np.int64)
+    for number in range(len(rows)):
+        row = rows[number]
+        own[number + 1] = own[number] + start[row + 1] - start[row]
+    items = np.empty(own[-1], np.int64)
+    for number in range(len(rows)):
+        first = start[rows[number]]
+        for place in range(own[number], own[number + 1]):
+            items[place] = first + place - own[number]
+    return items, own, left[items], right[items]
+
+
+@njit(cache=True, nogil=True)
+def _by_label(labels: Ints, count: int) -> tuple[Ints, Ints, Ints]:
+    """Return what has labels 0 to `count` in their order, where each label starts, and the place of
+    each among its like; what has the label -1 is left out."""
+    start = np.zeros(count + 1, np.int64)
+    place = np.zeros(len(labels), np.int64)
+    for number in range(len(labels)):
+        if labels[number] >= 0:
+            place[number] = start[labels[number] + 1]
+            start[labels[number] + 1] += 1
+    start = np.cumsum(start)
+    order = np.empty(start[-1], np.int64)
+    for number in range(len(labels)):
+        if labels[number] >= 0:
+            order[start[labels[number]] + place[number]] = number
+    return order, start, place
 
 
 @njit(cache=True, nogil=True)

@@ -1,19 +1,15 @@
 """The optimum of a problem: flow, supporting prices and welfare, exactly."""
 
-from collections.abc import Callable, Iterable, Iterator
-from concurrent.futures import ThreadPoolExecutor
-from typing import NamedTuple, TypeVar
+from concurrent.futures import Future, ThreadPoolExecutor
+from typing import NamedTuple
 
 import numpy as np
 
 from swatow_market.exchange.clearing.canonical import canonical_flow
-from swatow_market.exchange.clearing.components import Component, split
+from swatow_market.exchange.clearing.components import Component, Part, component, split
 from swatow_market.exchange.clearing.price_ranges import middle, price_ranges
 from swatow_market.exchange.clearing.problem import NO_PRICE, Ints, Problem, Solution, Start
 from swatow_market.exchange.clearing.simplex import Flow, solve_flow
-
-T = TypeVar("T")
-R = TypeVar("R")
 
 _SPLIT_BITS = 20
 
@@ -30,15 +26,12 @@ def solve(problem: Problem, threads: int = 1, start: Start | None = None) -> Sol
     least, greatest = _unused_prices(problem)
     arc_inside = np.zeros(len(problem.arc_node), np.int64)
     curve_inside = np.zeros(problem.segments + problem.nodes, np.int64)
-    parts = list(split(problem))
-    for part, solved in zip(
-        parts, _map(lambda part: _solve_part(part, start), parts, threads), strict=True
-    ):
-        arc_lots[part.arcs], demand_used[part.demand], supply_used[part.supply] = solved.canonical
-        least[part.nodes], greatest[part.nodes] = solved.prices
-        arc_inside[part.arcs] = solved.flow.arc_inside
+    for part, flow, prices, canonical in _solve_parts(problem, threads, start):
+        arc_lots[part.arcs], demand_used[part.demand], supply_used[part.supply] = canonical
+        least[part.nodes], greatest[part.nodes] = prices
+        arc_inside[part.arcs] = flow.arc_inside
         curves = np.concatenate([part.segments, problem.segments + part.nodes])
-        curve_inside[curves] = solved.flow.curve_inside
+        curve_inside[curves] = flow.curve_inside
     worth = exact_sum(problem.demand_price, demand_used)
     asked = exact_sum(problem.supply_price, supply_used)
     carried = exact_sum(problem.arc_cost, arc_lots)
@@ -59,6 +52,7 @@ def solve(problem: Problem, threads: int = 1, start: Start | None = None) -> Sol
 
 
 class _Solved(NamedTuple):
+    part: Component
     flow: Flow
     prices: tuple[Ints, Ints]
     """Least and greatest."""
@@ -66,18 +60,39 @@ class _Solved(NamedTuple):
     """Lots on arcs, demand used, supply used."""
 
 
-def _solve_part(part: Component, start: Start | None) -> _Solved:
-    own = start and Start(
-        node_price=start.node_price[part.nodes],
-        arc_inside=start.arc_inside[part.arcs],
-        segment_inside=start.segment_inside[part.segments],
-        node_inside=start.node_inside[part.nodes],
+def _solve_parts(problem: Problem, threads: int, start: Start | None) -> list[_Solved]:
+    """Solve what no arc joins, in any order.
+
+    First come all flows, then what follows from each: the smaller work fills up the threads.
+    """
+    parts = split(problem)
+    if threads == 1:
+        return [_finish(*_flow(problem, part, start)) for part in parts]
+    with ThreadPoolExecutor(threads) as pool:
+
+        def begin(part: Part) -> Future[_Solved]:
+            return pool.submit(_finish, *_flow(problem, part, start))
+
+        begun = [pool.submit(begin, part) for part in parts]
+        return [each.result().result() for each in begun]
+
+
+def _flow(problem: Problem, part: Part, start: Start | None) -> tuple[Component, Flow]:
+    own = component(problem, part)
+    own_start = start and Start(
+        node_price=start.node_price[own.nodes],
+        arc_inside=start.arc_inside[own.arcs],
+        segment_inside=start.segment_inside[own.segments],
+        node_inside=start.node_inside[own.nodes],
     )
-    flow = solve_flow(part.problem, start=own)
+    return own, solve_flow(own.problem, start=own_start)
+
+
+def _finish(part: Component, flow: Flow) -> _Solved:
     prices = price_ranges(
         part.problem, flow.arc_lots, flow.demand_used, flow.supply_used, flow.price_least
     )
-    return _Solved(flow, prices, canonical_flow(part.problem, middle(*prices)))
+    return _Solved(part, flow, prices, canonical_flow(part.problem, middle(*prices)))
 
 
 def _unused_prices(problem: Problem) -> tuple[Ints, Ints]:
@@ -93,11 +108,3 @@ def exact_sum(prices: Ints, lots: Ints) -> int:
     """Return the sum of prices x lots, which may pass 63 bits: up to 2**40 of each in total."""
     high, low = prices >> _SPLIT_BITS, prices & ((1 << _SPLIT_BITS) - 1)
     return (int((high * lots).sum()) << _SPLIT_BITS) + int((low * lots).sum())
-
-
-def _map(work: Callable[[T], R], items: Iterable[T], threads: int) -> Iterator[R]:
-    if threads == 1:
-        yield from map(work, items)
-        return
-    with ThreadPoolExecutor(threads) as pool:
-        yield from pool.map(work, items)

@@ -85,7 +85,7 @@ def _last_used(start: Ints, price: Ints, used: Ints) -> Ints:
 
 @njit(cache=True, nogil=True)
 def _next_ask(start: Ints, price: Ints, lots: Ints, used: Ints) -> Ints:
-    """Return for each curve the price of its first step that is not used up; far if there is none."""
+    """Return for each curve the price of its first step that is not used up; far if all are."""
     found = np.full(len(start) - 1, _FAR)
     for curve in range(len(found)):
         step = start[curve]
