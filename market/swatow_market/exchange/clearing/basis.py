@@ -7,13 +7,11 @@ import numpy as np
 from numba import njit
 
 from swatow_market.exchange.clearing.pivots import (
-    AFTER,
     ANCHOR,
     ARC,
     ARC_COLUMNS,
     AT,
     BEFORE,
-    CHILD,
     CHILDREN,
     COST,
     DEPTH,
@@ -23,6 +21,7 @@ from swatow_market.exchange.clearing.pivots import (
     INSIDE,
     LAST,
     MANY,
+    NEXT,
     OFFSET,
     PARENT,
     PRICE,
@@ -33,6 +32,7 @@ from swatow_market.exchange.clearing.pivots import (
     VERTEX_COLUMNS,
     bottom,
     first_step,
+    join,
 )
 from swatow_market.exchange.clearing.problem import Ints, Problem
 
@@ -80,14 +80,14 @@ def plant(
     base, price = np.zeros(vertices, np.int64), np.zeros((vertices, PRICE_COLUMNS), np.int64)
     for here in range(vertices - 1):
         price[vertex[here, PARENT], CHILDREN] += 1
+    root = vertices - 1
+    vertex[root, NEXT] = vertex[root, BEFORE] = root
     for place in range(1, vertices):
         here = order[place]
         if price[here, CHILDREN] or here >= segments:
             parent = vertex[here, PARENT]
-            head = vertex[parent, CHILD]
-            vertex[here, AFTER], vertex[parent, CHILD] = head, here
-            if head != -1:
-                vertex[head, BEFORE] = here
+            join(vertex, here, vertex[parent, NEXT])
+            join(vertex, parent, here)
     for number in range(len(curve)):
         if curve[number, INSIDE]:
             arc[arcs + number, COST] = step[curve[number, AT], PRICE]
@@ -222,18 +222,13 @@ def price_tree(arc: Ints, vertex: Ints, base: Ints, price: Ints) -> None:
         price[here, OFFSET] = arc[upwards, COST] if downwards else -arc[upwards, COST]
         price[here, ANCHOR] = vertex[here, PARENT]
     vertex[root, DEPTH], base[root], price[root, ANCHOR] = 0, 0, root
-    here = vertex[root, CHILD]
-    while here != -1:
+    here = vertex[root, NEXT]
+    while here != root:
         parent = vertex[here, PARENT]
         base[here] = base[parent] + price[here, OFFSET]
         price[here, ANCHOR], price[here, OFFSET] = here, 0
         vertex[here, DEPTH] = vertex[parent, DEPTH] + 1
-        if vertex[here, CHILD] != -1:
-            here = vertex[here, CHILD]
-            continue
-        while here != root and vertex[here, AFTER] == -1:
-            here = vertex[here, PARENT]
-        here = vertex[here, AFTER] if here != root else -1
+        here = vertex[here, NEXT]
 
 
 @njit(cache=True, nogil=True)

@@ -28,16 +28,14 @@ PARENT: Final = 0
 ARC: Final = 1
 """Arc to the parent."""
 DEPTH: Final = 2
-CHILD: Final = 3
-"""First child that is no leaf; -1 is none."""
-AFTER: Final = 4
-"""Next such child of the same parent."""
-BEFORE: Final = 5
-UP: Final = 6
+NEXT: Final = 3
+"""Next vertex in preorder: all that are no leaves, in a ring from the root."""
+BEFORE: Final = 4
+UP: Final = 5
 """Lots that may be sent to the parent on the arc to it."""
-DOWN: Final = 7
+DOWN: Final = 6
 """Lots that may be sent the other way."""
-VERTEX_COLUMNS: Final = 8
+VERTEX_COLUMNS: Final = 7
 
 ANCHOR: Final = 0
 """The vertex itself, or the parent of a leaf."""
@@ -310,13 +308,9 @@ def _move(
         price[top, OFFSET] += more + base[price[top, ANCHOR]] - base[onto]
         price[top, ANCHOR] = onto
     else:
-        _hang(vertex, top, last, onto, entering, up, down)
+        _turn(vertex, base, top, last, onto, entering, up, down, more)
         if not price[last, CHILDREN] and last < segments:
             _become_leaf(vertex, base, price, last)
-        if price[top, ANCHOR] == top:
-            _shift(vertex, base, price, top, more)
-        else:
-            price[top, OFFSET] += more
     if not price[cut, CHILDREN] and cut < segments:
         _become_leaf(vertex, base, price, cut)
 
@@ -330,70 +324,76 @@ def _branch(vertex: Ints, base: Ints, price: Ints, here: int) -> None:
     base[here] = base[parent] + price[here, OFFSET]
     price[here, ANCHOR], price[here, OFFSET] = here, 0
     vertex[here, DEPTH] = vertex[parent, DEPTH] + 1
-    _link(vertex, here, parent)
+    join(vertex, here, vertex[parent, NEXT])
+    join(vertex, parent, here)
 
 
 @njit(cache=True, nogil=True)
 def _become_leaf(vertex: Ints, base: Ints, price: Ints, here: int) -> None:
     """Let the price of a vertex that has no children any more hang on its parent's."""
     parent = vertex[here, PARENT]
-    _unlink(vertex, here)
+    join(vertex, vertex[here, BEFORE], vertex[here, NEXT])
     price[here, OFFSET] = base[here] - base[parent]
     price[here, ANCHOR] = parent
 
 
 @njit(cache=True, nogil=True)
-def _link(vertex: Ints, here: int, parent: int) -> None:
-    head = vertex[parent, CHILD]
-    vertex[here, AFTER], vertex[here, BEFORE] = head, -1
-    if head != -1:
-        vertex[head, BEFORE] = here
-    vertex[parent, CHILD] = here
+def join(vertex: Ints, left: int, right: int) -> None:
+    """Let one vertex follow another in preorder."""
+    vertex[left, NEXT], vertex[right, BEFORE] = right, left
 
 
 @njit(cache=True, nogil=True)
-def _unlink(vertex: Ints, here: int) -> None:
-    left, right = vertex[here, BEFORE], vertex[here, AFTER]
-    if left != -1:
-        vertex[left, AFTER] = right
-    else:
-        vertex[vertex[here, PARENT], CHILD] = right
-    if right != -1:
-        vertex[right, BEFORE] = left
+def _turn(
+    vertex: Ints,
+    base: Ints,
+    top: int,
+    last: int,
+    onto: int,
+    entering: int,
+    up: int,
+    down: int,
+    more: int,
+) -> None:
+    """Turn the arcs from `top` to `last` around, none of them a leaf, and hang `top` onto another.
 
-
-@njit(cache=True, nogil=True)
-def _hang(vertex: Ints, here: int, last: int, onto: int, entering: int, up: int, down: int) -> None:
-    """Turn the arcs from `here` to `last` around, none of them a leaf, and link them anew."""
+    In preorder, what is below `top` comes first then. The others on the way follow, each with what
+    else is below it: that from before the way, then that from behind it.
+    """
+    ahead, tail, rest = vertex[last, BEFORE], -1, -1
+    here, below, depth = top, -1, vertex[onto, DEPTH] + 1
+    parent = onto
     while True:
-        parent, old_arc = vertex[here, PARENT], vertex[here, ARC]
+        above, old_arc, floor = vertex[here, PARENT], vertex[here, ARC], vertex[here, DEPTH]
         old_up, old_down = vertex[here, UP], vertex[here, DOWN]
-        _unlink(vertex, here)
-        vertex[here, PARENT], vertex[here, ARC] = onto, entering
+        vertex[here, PARENT], vertex[here, ARC] = parent, entering
         vertex[here, UP], vertex[here, DOWN] = up, down
-        _link(vertex, here, onto)
+        if below != -1:
+            join(vertex, tail, here)
+        tail, after = _shift(vertex, base, here, below, floor, depth - floor, more)
+        if below == -1:
+            rest = after
+        elif vertex[rest, DEPTH] > floor:
+            join(vertex, tail, rest)
+            tail, rest = _shift(vertex, base, rest, -1, floor, depth - floor, more)
         if here == last:
-            return
-        onto, entering, up, down, here = here, old_arc, old_down, old_up, parent
+            break
+        parent, entering, up, down = here, old_arc, old_down, old_up
+        below, here, depth = here, above, depth + 1
+    join(vertex, ahead, rest)
+    join(vertex, tail, vertex[onto, NEXT])
+    join(vertex, onto, top)
 
 
 @njit(cache=True, nogil=True)
-def _shift(vertex: Ints, base: Ints, price: Ints, top: int, more: int) -> None:
-    """Add to the prices of `top` and all below it, and set their depths."""
-    base[top] += more
-    vertex[top, DEPTH] = vertex[vertex[top, PARENT], DEPTH] + 1
-    depth = vertex[top, DEPTH] + 1
-    here = vertex[top, CHILD]
-    while here != -1:
+def _shift(
+    vertex: Ints, base: Ints, here: int, stop: int, floor: int, deeper: int, more: int
+) -> tuple[int, int]:
+    """Add to price and depth of a vertex, and of those after it that are below a depth, as far as
+    another. Return the last of them, and what comes after it."""
+    while True:
         base[here] += more
-        vertex[here, DEPTH] = depth
-        if vertex[here, CHILD] != -1:
-            here = vertex[here, CHILD]
-            depth += 1
-            continue
-        while here != top and vertex[here, AFTER] == -1:
-            here = vertex[here, PARENT]
-            depth -= 1
-        if here == top:
-            return
-        here = vertex[here, AFTER]
+        vertex[here, DEPTH] += deeper
+        end, here = here, vertex[here, NEXT]
+        if here == stop or vertex[here, DEPTH] <= floor:
+            return end, here
