@@ -34,27 +34,30 @@ from swatow_market.exchange.clearing.pivots import (
     first_step,
     join,
 )
-from swatow_market.exchange.clearing.problem import Ints, Problem
+from swatow_market.exchange.clearing.problem import Ints
 
 
-def arc_table(problem: Problem) -> Ints:
+@njit(cache=True, nogil=True)
+def arc_table(arc_start: Ints, arc_node: Ints, arc_cost: Ints, segments: int, nodes: int) -> Ints:
     """Return E arcs between vertices, S + N curves, and an artificial arc for each vertex.
 
     Vertices are S segments, N supply nodes, H hubs, and the root last; costs are doubled.
     """
-    segments, nodes, arcs = problem.segments, problem.nodes, len(problem.arc_node)
-    curves = segments + nodes
-    root = curves + problem.hubs
+    rows, arcs, curves = len(arc_start) - 1, len(arc_node), segments + nodes
+    root = nodes + rows
     table = np.empty((arcs + curves + root, ARC_COLUMNS), np.int64)
-    row = np.concatenate([np.arange(segments), np.arange(curves, root)])
-    table[:arcs, TAIL] = segments + problem.arc_node
-    table[:arcs, HEAD] = np.repeat(row, np.diff(problem.arc_start))
-    table[:arcs, COST] = 2 * problem.arc_cost
-    of_segments, of_nodes = slice(arcs, arcs + segments), slice(arcs + segments, arcs + curves)
-    table[of_segments, TAIL], table[of_segments, HEAD] = np.arange(segments), root
-    table[of_nodes, TAIL], table[of_nodes, HEAD] = root, np.arange(segments, curves)
-    table[arcs + curves :, TAIL], table[arcs + curves :, HEAD] = np.arange(root), root
-    table[arcs:, COST] = MANY
+    for row in range(rows):
+        for arc in range(arc_start[row], arc_start[row + 1]):
+            table[arc, TAIL] = segments + arc_node[arc]
+            table[arc, HEAD] = row if row < segments else row + nodes
+            table[arc, COST] = 2 * arc_cost[arc]
+    for vertex in range(root):
+        curve, artificial = table[arcs + vertex], table[arcs + curves + vertex]
+        if vertex < curves:
+            upwards = vertex < segments
+            curve[TAIL], curve[HEAD] = (vertex, root) if upwards else (root, vertex)
+            curve[COST] = MANY
+        artificial[TAIL], artificial[HEAD], artificial[COST] = vertex, root, MANY
     return table
 
 
@@ -232,24 +235,27 @@ def price_tree(arc: Ints, vertex: Ints, base: Ints, price: Ints) -> None:
 
 
 @njit(cache=True, nogil=True)
-def lots_of(
-    arc: Ints, vertex: Ints, curve: Ints, step: Ints, arcs: int, segments: int
-) -> tuple[Ints, Ints, Ints]:
-    """Return the lots of the E arcs and of the curves, and which arcs are in the tree (1)."""
-    of_arcs, of_curves = np.zeros(arcs, np.int64), np.zeros(len(curve), np.int64)
-    inside = np.zeros(arcs, np.int64)
+def lots_of_arcs(arc: Ints, vertex: Ints, arcs: int) -> tuple[Ints, Ints]:
+    """Return the lots of the E arcs, and which of them are in the tree (1)."""
+    lots, inside = np.zeros(arcs, np.int64), np.zeros(arcs, np.int64)
     for here in range(len(vertex) - 1):
         upwards = vertex[here, ARC]
         if upwards < arcs:
             downwards = arc[upwards, HEAD] == here
-            of_arcs[upwards] = vertex[here, UP if downwards else DOWN]
+            lots[upwards] = vertex[here, UP if downwards else DOWN]
             inside[upwards] = 1
+    return lots, inside
+
+
+@njit(cache=True, nogil=True)
+def lots_of_curves(vertex: Ints, curve: Ints, step: Ints, segments: int) -> Ints:
+    """Return the lots of the S + N curves."""
+    lots = np.empty(len(curve), np.int64)
     for number in range(len(curve)):
-        lots = bottom(curve, step, number, curve[number, AT])
+        lots[number] = bottom(curve, step, number, curve[number, AT])
         if curve[number, INSIDE]:
-            lots += vertex[number, DOWN if number < segments else UP]
-        of_curves[number] = lots
-    return of_arcs, of_curves, inside
+            lots[number] += vertex[number, DOWN if number < segments else UP]
+    return lots
 
 
 @njit(cache=True, nogil=True)

@@ -20,14 +20,10 @@ def canonical_flow(problem: Problem, price: Ints) -> tuple[Ints, Ints, Ints]:
     """Return (arc lots (E,), demand used (D,), supply used (K,)) for prices (N,) of an optimum."""
     segments, nodes = problem.segments, problem.nodes
     at, paid = row_prices(problem.arc_start, problem.arc_node, problem.arc_cost, price, segments)
-    there = at[problem.arc_node]
-    of_rows = np.repeat(np.concatenate([paid, at[nodes:]]), np.diff(problem.arc_start))
-    (tight,) = np.nonzero((there != NO_PRICE) & (there + problem.arc_cost == of_rows))
+    tight, rows = _cheapest(problem.arc_start, problem.arc_node, problem.arc_cost, at, paid)
+    tail, head = segments + problem.arc_node[tight], np.where(rows < segments, rows, rows + nodes)
     wanted = _at_price(problem.demand_start, problem.demand_price, problem.demand_lots, paid, -1)
     offered = _at_price(problem.supply_start, problem.supply_price, problem.supply_lots, price, 1)
-    tail = segments + problem.arc_node[tight]
-    rows = np.searchsorted(problem.arc_start, tight, side="right") - 1
-    head = np.where(rows < segments, rows, rows + nodes)
     hubs = np.zeros(problem.hubs, np.int64)
     over = np.concatenate([-wanted[0], offered[0], hubs])
     open_lots = np.concatenate([wanted[1], offered[1], hubs])
@@ -44,6 +40,24 @@ def canonical_flow(problem: Problem, price: Ints) -> tuple[Ints, Ints, Ints]:
         first_used(problem.demand_start, problem.demand_lots, served),
         first_used(problem.supply_start, problem.supply_lots, sold),
     )
+
+
+@njit(cache=True, nogil=True)
+def _cheapest(
+    arc_start: Ints, arc_node: Ints, arc_cost: Ints, at: Ints, paid: Ints
+) -> tuple[Ints, Ints]:
+    """Return the arcs that lots may take, at no more than their row pays, and their rows."""
+    arcs, rows = np.empty(len(arc_node), np.int64), np.empty(len(arc_node), np.int64)
+    segments, count = len(paid), 0
+    hub_zero = len(at) - (len(arc_start) - 1)  # a hub is target hub_zero + its row
+    for row in range(len(arc_start) - 1):
+        here = paid[row] if row < segments else at[hub_zero + row]
+        for arc in range(arc_start[row], arc_start[row + 1]):
+            there = at[arc_node[arc]]
+            if there != NO_PRICE and there + arc_cost[arc] == here:
+                arcs[count], rows[count] = arc, row
+                count += 1
+    return arcs[:count], rows[:count]
 
 
 @njit(cache=True, nogil=True)

@@ -21,7 +21,14 @@ from typing import NamedTuple
 import numpy as np
 from numba import njit
 
-from swatow_market.exchange.clearing.basis import arc_table, lots_of, plant, refine, use_before
+from swatow_market.exchange.clearing.basis import (
+    arc_table,
+    lots_of_arcs,
+    lots_of_curves,
+    plant,
+    refine,
+    use_before,
+)
 from swatow_market.exchange.clearing.pivots import (
     ANCHOR,
     AT,
@@ -73,7 +80,7 @@ def solve_flow(
         levels = levels[-1:]
     segments, arcs = problem.segments, len(problem.arc_node)
     vertices = segments + problem.nodes + problem.hubs + 1
-    arc = arc_table(problem)
+    arc = arc_table(problem.arc_start, problem.arc_node, problem.arc_cost, segments, problem.nodes)
     curve, step = _curves(problem, levels[0])
     guess = _guess(problem) if start is None else start.node_price
     at, paid = row_prices(problem.arc_start, problem.arc_node, problem.arc_cost, guess, segments)
@@ -90,18 +97,19 @@ def solve_flow(
     near = _cheapest(problem.arc_start, ways, at, segments)
     for level in levels:
         if level != levels[0]:
-            _, lots, _ = lots_of(arc, vertex, curve, step, arcs, segments)
+            lots = lots_of_curves(vertex, curve, step, segments)
             finer, step = _curves(problem, level)
             finer[:, INSIDE] = curve[:, INSIDE]
             curve = finer
             refine(arc, vertex, base, price, curve, step, lots, arcs, segments)
         _optimise(arc, ways, problem.arc_start, near, vertex, base, price, curve, step, segments)
-    of_arcs, of_curves, inside = lots_of(arc, vertex, curve, step, arcs, segments)
+    arc_lots, arc_inside = lots_of_arcs(arc, vertex, arcs)
+    of_curves = lots_of_curves(vertex, curve, step, segments)
     return Flow(
-        of_arcs,
+        arc_lots,
         first_used(problem.demand_start, problem.demand_lots, of_curves[:segments]),
         first_used(problem.supply_start, problem.supply_lots, of_curves[segments:]),
-        inside,
+        arc_inside,
         curve[:, INSIDE].copy(),
         # From every vertex lots can be sent up to the root along the tree, at what it costs. So no
         # way there is cheaper, and its prices are the least; of the two for each, the lower one.
