@@ -118,24 +118,23 @@ def run(
         if idle >= count:
             limit, idle = max(limit // _FALL, 1), 0
         best, most, of_curve = -1, 0, 0
-        if turn < rows:
-            head = turn if turn < segments else turn - segments + len(curve)
+        row, turn = turn, turn + 1 if turn + 1 < count else 0
+        number = row if row < segments else row - rows + segments
+        if row < rows:
+            head = row if row < segments else row - segments + len(curve)
             here = base[price[head, ANCHOR]] + price[head, OFFSET]
-            for place in range(start[turn], start[turn] + near[turn]):
+            for place in range(start[row], start[row] + near[row]):
                 gain = here - base[source[place]] - charge[place]
                 if gain > most:
                     best, most = place, gain
-            if turn < segments:
-                of_curve = _off(curve, turn, -here)
+            if row < segments:
+                of_curve = _off(curve, row, -here)
         else:
-            number = turn - rows + segments
             of_curve = _off(curve, number, base[number])
         if max(abs(of_curve), most) < limit:
             idle += 1
-            turn = turn + 1 if turn + 1 < count else 0
             continue
         if abs(of_curve) > most:
-            number = turn if turn < segments else turn - rows + segments
             _pivot(arc, vertex, base, price, curve, step, arcs, segments, arcs + number, of_curve)
         else:
             _pivot(arc, vertex, base, price, curve, step, arcs, segments, along[best], most)
