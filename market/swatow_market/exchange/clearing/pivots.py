@@ -11,11 +11,20 @@ so a pivot that moves a part of the tree touches only those of its vertices that
 
 # pyright: reportArgumentType=false, reportAssignmentType=false, reportReturnType=false
 # (numba compiles this; to pyright an item of an array may be an array)
-from typing import Final
+from typing import Final, TypeAlias
 
+import numpy as np
 from numba import njit
+from numpy.typing import NDArray
 
 from swatow_market.exchange.clearing.problem import Ints
+
+Links: TypeAlias = NDArray[np.uint32]
+"""Numbers of vertices and arcs. Without a sign, since compiled code asks of each index that has one
+whether it counts from the end, which takes a quarter of the time."""
+Ways: TypeAlias = tuple[Links, Ints, Links]
+"""(E,) each: where the lots of an arc come from, its doubled cost, and which arc it is; those of a
+row together, near ones first."""
 
 MANY: Final = 1 << 60
 """More lots, and a greater cost, than any that occurs."""
@@ -24,6 +33,9 @@ _FALL = 16
 _BEYOND: Final = 1 << 62
 """Dearer than any vertex, even if it hangs on an artificial arc."""
 
+NONE: Final = 0xFFFF_FFFF
+"""In place of a vertex or an arc."""
+
 PARENT: Final = 0
 ARC: Final = 1
 """Arc to the parent."""
@@ -31,24 +43,24 @@ DEPTH: Final = 2
 NEXT: Final = 3
 """Next vertex in preorder: all that are no leaves, in a ring from the root."""
 BEFORE: Final = 4
-UP: Final = 5
-"""Lots that may be sent to the parent on the arc to it."""
-DOWN: Final = 6
-"""Lots that may be sent the other way."""
+ANCHOR: Final = 5
+"""The vertex itself, or the parent of a leaf."""
+CHILDREN: Final = 6
+"""How many there are. A leaf has none, nor a depth."""
 VERTEX_COLUMNS: Final = 7
 
-ANCHOR: Final = 0
-"""The vertex itself, or the parent of a leaf."""
+BASE: Final = 0
 OFFSET: Final = 1
 """The price of a lot at a vertex is the base of its anchor and this."""
-CHILDREN: Final = 2
-"""How many there are. A leaf has none, nor a depth."""
-PRICE_COLUMNS: Final = 3
+UP: Final = 2
+"""Lots that may be sent to the parent on the arc to it."""
+DOWN: Final = 3
+"""Lots that may be sent the other way."""
+VALUE_COLUMNS: Final = 4
 
 TAIL: Final = 0
 HEAD: Final = 1
-COST: Final = 2
-ARC_COLUMNS: Final = 3
+END_COLUMNS: Final = 2
 
 FIRST: Final = 0
 LAST: Final = 1
@@ -88,22 +100,21 @@ def first_step(step: Ints, low: int, high: int, column: int, least: int) -> int:
 
 
 @njit(cache=True, nogil=True)
-def tension(base: Ints, price: Ints, tail: int, head: int) -> int:
-    """Return by how much a lot is dearer at `head` than at `tail`."""
-    there: int = base[price[head, ANCHOR]] + price[head, OFFSET]
-    here: int = base[price[tail, ANCHOR]] + price[tail, OFFSET]
-    return there - here
+def price_at(vertex: Links, value: Ints, here: int) -> int:
+    """Return the price of a lot at a vertex."""
+    price: int = value[vertex[here, ANCHOR], BASE] + value[here, OFFSET]
+    return price
 
 
 @njit(cache=True, nogil=True)
 def run(
-    arc: Ints,
-    ways: tuple[Ints, Ints, Ints],
+    ends: Links,
+    cost: Ints,
+    ways: Ways,
     start: Ints,
     near: Ints,
-    vertex: Ints,
-    base: Ints,
-    price: Ints,
+    vertex: Links,
+    value: Ints,
     curve: Ints,
     step: Ints,
     segments: int,
@@ -121,23 +132,22 @@ def run(
         row, turn = turn, turn + 1 if turn + 1 < count else 0
         number = row if row < segments else row - rows + segments
         if row < rows:
-            head = row if row < segments else row - segments + len(curve)
-            here = base[price[head, ANCHOR]] + price[head, OFFSET]
+            here = price_at(vertex, value, row if row < segments else row - segments + len(curve))
             for place in range(start[row], start[row] + near[row]):
-                gain = here - base[source[place]] - charge[place]
+                gain = here - value[source[place], BASE] - charge[place]
                 if gain > most:
                     best, most = place, gain
             if row < segments:
                 of_curve = _off(curve, row, -here)
         else:
-            of_curve = _off(curve, number, base[number])
+            of_curve = _off(curve, number, value[number, BASE])
         if max(abs(of_curve), most) < limit:
             idle += 1
             continue
-        if abs(of_curve) > most:
-            _pivot(arc, vertex, base, price, curve, step, arcs, segments, arcs + number, of_curve)
-        else:
-            _pivot(arc, vertex, base, price, curve, step, arcs, segments, along[best], most)
+        entering, gain = arcs + number, of_curve
+        if abs(of_curve) <= most:
+            entering, gain = along[best], most
+        _pivot(ends, cost, vertex, value, curve, step, arcs, segments, entering, gain)
         idle = 0
 
 
@@ -161,10 +171,10 @@ def rest(curve: Ints, step: Ints, number: int) -> None:
 
 @njit(cache=True, nogil=True)
 def _pivot(
-    arc: Ints,
-    vertex: Ints,
-    base: Ints,
-    price: Ints,
+    ends: Links,
+    cost: Ints,
+    vertex: Links,
+    value: Ints,
     curve: Ints,
     step: Ints,
     arcs: int,
@@ -176,7 +186,7 @@ def _pivot(
 
     A curve passes over as many of its steps as gain.
     """
-    first, second = arc[entering, TAIL], arc[entering, HEAD]
+    first, second = ends[entering, TAIL], ends[entering, HEAD]
     if gain < 0:
         first, second = second, first
     room = MANY
@@ -185,43 +195,50 @@ def _pivot(
         number = entering - arcs
         at, tense = (
             curve[number, AT],
-            tension(base, price, arc[entering, TAIL], arc[entering, HEAD]),
+            _tension(vertex, value, ends[entering, TAIL], ends[entering, HEAD]),
         )
         if gain > 0:
             end = first_step(step, at + 1, curve[number, LAST], PRICE, tense)
         else:
             end = first_step(step, curve[number, FIRST], at - 1, PRICE, tense + 1)
         room = abs(bottom(curve, step, number, end) - bottom(curve, step, number, at))
-    lots, join, leaves, at_first = _blocking(vertex, price, first, second, room)
+    lots, join, leaves, at_first = _blocking(vertex, value, first, second, room)
     if lots:
-        _send(vertex, first, join, -lots)
-        _send(vertex, second, join, lots)
-    if leaves == -1:
+        _send(vertex, value, first, join, -lots)
+        _send(vertex, value, second, join, lots)
+    if leaves == NONE:
         curve[entering - arcs, AT] = end
         rest(curve, step, entering - arcs)
         return
     out = vertex[leaves, ARC]
     if arcs <= out < arcs + len(curve):
         # Full is a curve to the root that blocks upwards, or one from the root, downwards.
-        curve[out - arcs, AT] += (arc[out, TAIL] == leaves) != at_first
+        curve[out - arcs, AT] += (ends[out, TAIL] == leaves) != at_first
         curve[out - arcs, INSIDE] = 0
         rest(curve, step, out - arcs)
     ahead, behind = room - lots, lots
     if entering >= arcs:
         # Strongly feasible: what blocks before it on the cycle leaves it room ahead, else back.
         past = int(at_first == (gain > 0))
-        ahead, behind = _stop(arc, curve, step, arcs, entering, gain, lots, past)
-    cost = arc[entering, COST] if gain > 0 else -arc[entering, COST]  # from first to second
-    more = cost - tension(base, price, first, second)
+        ahead, behind = _stop(cost, curve, step, arcs, entering, gain, lots, past)
+    forth = cost[entering] if gain > 0 else -cost[entering]  # from first to second
+    more = forth - _tension(vertex, value, first, second)
     if at_first:
-        _move(vertex, base, price, segments, first, leaves, second, entering, ahead, behind, -more)
+        _move(vertex, value, segments, first, leaves, second, entering, ahead, behind, -more)
     else:
-        _move(vertex, base, price, segments, second, leaves, first, entering, behind, ahead, more)
+        _move(vertex, value, segments, second, leaves, first, entering, behind, ahead, more)
+
+
+@njit(cache=True, nogil=True)
+def _tension(vertex: Links, value: Ints, tail: int, head: int) -> int:
+    """Return by how much a lot is dearer at `head` than at `tail`."""
+    dearer: int = price_at(vertex, value, head) - price_at(vertex, value, tail)
+    return dearer
 
 
 @njit(cache=True, nogil=True)
 def _stop(
-    arc: Ints, curve: Ints, step: Ints, arcs: int, entering: int, gain: int, lots: int, past: int
+    cost: Ints, curve: Ints, step: Ints, arcs: int, entering: int, gain: int, lots: int, past: int
 ) -> tuple[int, int]:
     """Let a curve enter the tree where it has gone by so many lots; return the rooms of its step,
     ahead and back. Where two steps meet, `past` is 1 for the dearer one, 0 for the other."""
@@ -232,54 +249,53 @@ def _stop(
     at = first_step(step, low, high, TOP, here + past)
     curve[number, AT], curve[number, INSIDE] = at, 1
     rest(curve, step, number)
-    arc[entering, COST] = step[at, PRICE]
+    cost[entering] = step[at, PRICE]
     used, free = here - bottom(curve, step, number, at), step[at, TOP] - here
     return (free, used) if gain > 0 else (used, free)
 
 
 @njit(cache=True, nogil=True)
 def _blocking(
-    vertex: Ints, price: Ints, first: int, second: int, room: int
+    vertex: Links, value: Ints, first: int, second: int, room: int
 ) -> tuple[int, int, int, bool]:
-    """Return how much fits, the top of the cycle, and what blocks: the arc above a vertex (-1 for
+    """Return how much fits, the top of the cycle, and what blocks: the arc above a vertex (NONE for
     the entering arc), and if that is on the side of `first`.
 
     Lots go from `first` to `second` and up to the top. Of all that block, it is the last on the
     way from the top over `first` and `second` back to the top: so the tree stays strongly feasible.
     """
     for end in (first, second):
-        if price[end, ANCHOR] != end:
+        if vertex[end, ANCHOR] != end:
             vertex[end, DEPTH] = vertex[vertex[end, PARENT], DEPTH] + 1
-    down, low = room, -1
-    up, high = room, -1
+    down, low = room, NONE
+    up, high = room, NONE
     while first != second:
         if vertex[first, DEPTH] >= vertex[second, DEPTH]:
-            if vertex[first, DOWN] < down:
-                down, low = vertex[first, DOWN], first
+            if value[first, DOWN] < down:
+                down, low = value[first, DOWN], first
             first = vertex[first, PARENT]
         else:
-            if vertex[second, UP] <= up:
-                up, high = vertex[second, UP], second
+            if value[second, UP] <= up:
+                up, high = value[second, UP], second
             second = vertex[second, PARENT]
-    if high != -1 and up <= down:
+    if high != NONE and up <= down:
         return up, first, high, False
     return down, first, low, True
 
 
 @njit(cache=True, nogil=True)
-def _send(vertex: Ints, here: int, join: int, lots: int) -> None:
+def _send(vertex: Links, value: Ints, here: int, join: int, lots: int) -> None:
     """Send lots from a vertex up to the top of the cycle; less than nothing goes down."""
     while here != join:
-        vertex[here, UP] -= lots
-        vertex[here, DOWN] += lots
+        value[here, UP] -= lots
+        value[here, DOWN] += lots
         here = vertex[here, PARENT]
 
 
 @njit(cache=True, nogil=True)
 def _move(
-    vertex: Ints,
-    base: Ints,
-    price: Ints,
+    vertex: Links,
+    value: Ints,
     segments: int,
     top: int,
     last: int,
@@ -294,58 +310,58 @@ def _move(
     Its prices become `more`, and the entering arc, from `top` to `onto`, has these rooms.
     """
     cut = vertex[last, PARENT]
-    _branch(vertex, base, price, onto)
+    _branch(vertex, value, onto)
     if top != last:
-        _branch(vertex, base, price, top)
-        price[top, CHILDREN] += 1
-        price[last, CHILDREN] -= 1
-    price[onto, CHILDREN] += 1
-    price[cut, CHILDREN] -= 1
-    if price[top, ANCHOR] != top:  # a leaf alone
+        _branch(vertex, value, top)
+        vertex[top, CHILDREN] += 1
+        vertex[last, CHILDREN] -= 1
+    vertex[onto, CHILDREN] += 1
+    vertex[cut, CHILDREN] -= 1
+    if vertex[top, ANCHOR] != top:  # a leaf alone
         vertex[top, PARENT], vertex[top, ARC] = onto, entering
-        vertex[top, UP], vertex[top, DOWN] = up, down
-        price[top, OFFSET] += more + base[price[top, ANCHOR]] - base[onto]
-        price[top, ANCHOR] = onto
+        value[top, UP], value[top, DOWN] = up, down
+        value[top, OFFSET] += more + value[vertex[top, ANCHOR], BASE] - value[onto, BASE]
+        vertex[top, ANCHOR] = onto
     else:
-        _turn(vertex, base, top, last, onto, entering, up, down, more)
-        if not price[last, CHILDREN] and last < segments:
-            _become_leaf(vertex, base, price, last)
-    if not price[cut, CHILDREN] and cut < segments:
-        _become_leaf(vertex, base, price, cut)
+        _turn(vertex, value, top, last, onto, entering, up, down, more)
+        if not vertex[last, CHILDREN] and last < segments:
+            _become_leaf(vertex, value, last)
+    if not vertex[cut, CHILDREN] and cut < segments:
+        _become_leaf(vertex, value, cut)
 
 
 @njit(cache=True, nogil=True)
-def _branch(vertex: Ints, base: Ints, price: Ints, here: int) -> None:
+def _branch(vertex: Links, value: Ints, here: int) -> None:
     """Make a leaf a vertex that may have children."""
-    parent = price[here, ANCHOR]
+    parent = vertex[here, ANCHOR]
     if parent == here:
         return
-    base[here] = base[parent] + price[here, OFFSET]
-    price[here, ANCHOR], price[here, OFFSET] = here, 0
+    value[here, BASE] = value[parent, BASE] + value[here, OFFSET]
+    vertex[here, ANCHOR], value[here, OFFSET] = here, 0
     vertex[here, DEPTH] = vertex[parent, DEPTH] + 1
     join(vertex, here, vertex[parent, NEXT])
     join(vertex, parent, here)
 
 
 @njit(cache=True, nogil=True)
-def _become_leaf(vertex: Ints, base: Ints, price: Ints, here: int) -> None:
+def _become_leaf(vertex: Links, value: Ints, here: int) -> None:
     """Let the price of a vertex that has no children any more hang on its parent's."""
     parent = vertex[here, PARENT]
     join(vertex, vertex[here, BEFORE], vertex[here, NEXT])
-    price[here, OFFSET] = base[here] - base[parent]
-    price[here, ANCHOR] = parent
+    value[here, OFFSET] = value[here, BASE] - value[parent, BASE]
+    vertex[here, ANCHOR] = parent
 
 
 @njit(cache=True, nogil=True)
-def join(vertex: Ints, left: int, right: int) -> None:
+def join(vertex: Links, left: int, right: int) -> None:
     """Let one vertex follow another in preorder."""
     vertex[left, NEXT], vertex[right, BEFORE] = right, left
 
 
 @njit(cache=True, nogil=True)
 def _turn(
-    vertex: Ints,
-    base: Ints,
+    vertex: Links,
+    value: Ints,
     top: int,
     last: int,
     onto: int,
@@ -359,22 +375,22 @@ def _turn(
     In preorder, what is below `top` comes first then. The others on the way follow, each with what
     else is below it: that from before the way, then that from behind it.
     """
-    ahead, tail, rest = vertex[last, BEFORE], -1, -1
-    here, below, depth = top, -1, vertex[onto, DEPTH] + 1
+    ahead, tail, rest = vertex[last, BEFORE], top, top
+    here, below, depth = top, NONE, vertex[onto, DEPTH] + 1
     parent = onto
     while True:
         above, old_arc, floor = vertex[here, PARENT], vertex[here, ARC], vertex[here, DEPTH]
-        old_up, old_down = vertex[here, UP], vertex[here, DOWN]
+        old_up, old_down = value[here, UP], value[here, DOWN]
         vertex[here, PARENT], vertex[here, ARC] = parent, entering
-        vertex[here, UP], vertex[here, DOWN] = up, down
-        if below != -1:
+        value[here, UP], value[here, DOWN] = up, down
+        if below != NONE:
             join(vertex, tail, here)
-        tail, after = _shift(vertex, base, here, below, floor, depth - floor, more)
-        if below == -1:
+        tail, after = _shift(vertex, value, here, below, floor, depth - floor, more)
+        if below == NONE:
             rest = after
         elif vertex[rest, DEPTH] > floor:
             join(vertex, tail, rest)
-            tail, rest = _shift(vertex, base, rest, -1, floor, depth - floor, more)
+            tail, rest = _shift(vertex, value, rest, NONE, floor, depth - floor, more)
         if here == last:
             break
         parent, entering, up, down = here, old_arc, old_down, old_up
@@ -386,12 +402,12 @@ def _turn(
 
 @njit(cache=True, nogil=True)
 def _shift(
-    vertex: Ints, base: Ints, here: int, stop: int, floor: int, deeper: int, more: int
+    vertex: Links, value: Ints, here: int, stop: int, floor: int, deeper: int, more: int
 ) -> tuple[int, int]:
     """Add to price and depth of a vertex, and of those after it that are below a depth, as far as
     another. Return the last of them, and what comes after it."""
     while True:
-        base[here] += more
+        value[here, BASE] += more
         vertex[here, DEPTH] += deeper
         end, here = here, vertex[here, NEXT]
         if here == stop or vertex[here, DEPTH] <= floor:

@@ -22,7 +22,7 @@ import numpy as np
 from numba import njit
 
 from swatow_market.exchange.clearing.basis import (
-    arc_table,
+    arc_tables,
     lots_of_arcs,
     lots_of_curves,
     plant,
@@ -30,16 +30,19 @@ from swatow_market.exchange.clearing.basis import (
     use_before,
 )
 from swatow_market.exchange.clearing.pivots import (
-    ANCHOR,
     AT,
+    BASE,
     CURVE_COLUMNS,
     FIRST,
     INSIDE,
     LAST,
     MANY,
-    OFFSET,
     PRICE,
+    TAIL,
     TOP,
+    Links,
+    Ways,
+    price_at,
     rest,
     run,
 )
@@ -80,7 +83,9 @@ def solve_flow(
         levels = levels[-1:]
     segments, arcs = problem.segments, len(problem.arc_node)
     vertices = segments + problem.nodes + problem.hubs + 1
-    arc = arc_table(problem.arc_start, problem.arc_node, problem.arc_cost, segments, problem.nodes)
+    ends, cost = arc_tables(
+        problem.arc_start, problem.arc_node, problem.arc_cost, segments, problem.nodes
+    )
     curve, step = _curves(problem, levels[0])
     guess = _guess(problem) if start is None else start.node_price
     at, paid = row_prices(problem.arc_start, problem.arc_node, problem.arc_cost, guess, segments)
@@ -92,19 +97,19 @@ def solve_flow(
         curve[:, INSIDE] = np.concatenate([start.segment_inside, start.node_inside])
         limit = np.concatenate([-2 * paid - 1, 2 * guess])
         use_before(curve, step, np.where(np.concatenate([paid, guess]) == NO_PRICE, -MANY, limit))
-    vertex, base, price = plant(arc, curve, step, inside, arcs, segments, vertices)
-    ways = (segments + problem.arc_node, 2 * problem.arc_cost, np.arange(arcs))
+    vertex, value = plant(ends, cost, curve, step, inside, arcs, segments, vertices)
+    ways = (ends[:arcs, TAIL].copy(), cost[:arcs].copy(), np.arange(arcs, dtype=np.uint32))
     near = _cheapest(problem.arc_start, ways, at, segments)
     for level in levels:
         if level != levels[0]:
-            lots = lots_of_curves(vertex, curve, step, segments)
+            lots = lots_of_curves(value, curve, step, segments)
             finer, step = _curves(problem, level)
             finer[:, INSIDE] = curve[:, INSIDE]
             curve = finer
-            refine(arc, vertex, base, price, curve, step, lots, arcs, segments)
-        _optimise(arc, ways, problem.arc_start, near, vertex, base, price, curve, step, segments)
-    arc_lots, arc_inside = lots_of_arcs(arc, vertex, arcs)
-    of_curves = lots_of_curves(vertex, curve, step, segments)
+            refine(ends, cost, vertex, value, curve, step, lots, arcs, segments)
+        _optimise(ends, cost, ways, problem.arc_start, near, vertex, value, curve, step, segments)
+    arc_lots, arc_inside = lots_of_arcs(ends, vertex, value, arcs)
+    of_curves = lots_of_curves(value, curve, step, segments)
     return Flow(
         arc_lots,
         first_used(problem.demand_start, problem.demand_lots, of_curves[:segments]),
@@ -113,7 +118,7 @@ def solve_flow(
         curve[:, INSIDE].copy(),
         # From every vertex lots can be sent up to the root along the tree, at what it costs. So no
         # way there is cheaper, and its prices are the least; of the two for each, the lower one.
-        np.maximum(base[segments : segments + problem.nodes] >> 1, 0),
+        np.maximum(value[segments : segments + problem.nodes, BASE] >> 1, 0),
     )
 
 
@@ -175,13 +180,13 @@ def _guess(problem: Problem) -> Ints:
 
 @njit(cache=True, nogil=True)
 def _optimise(
-    arc: Ints,
-    ways: tuple[Ints, Ints, Ints],
+    ends: Links,
+    cost: Ints,
+    ways: Ways,
     start: Ints,
     near: Ints,
-    vertex: Ints,
-    base: Ints,
-    price: Ints,
+    vertex: Links,
+    value: Ints,
     curve: Ints,
     step: Ints,
     segments: int,
@@ -191,14 +196,14 @@ def _optimise(
         rest(curve, step, number)
     limit = _LIMIT_FIRST
     while True:
-        run(arc, ways, start, near, vertex, base, price, curve, step, segments, limit)
+        run(ends, cost, ways, start, near, vertex, value, curve, step, segments, limit)
         limit = 1
-        if not _widen(ways, start, near, base, price, len(curve), segments):
+        if not _widen(ways, start, near, vertex, value, len(curve), segments):
             return
 
 
 @njit(cache=True, nogil=True)
-def _cheapest(start: Ints, ways: tuple[Ints, Ints, Ints], at: Ints, segments: int) -> Ints:
+def _cheapest(start: Ints, ways: Ways, at: Ints, segments: int) -> Ints:
     """Bring the cheapest ways of each row to its front; return how many they are."""
     source, charge, _ = ways
     near = np.zeros(len(start) - 1, np.int64)
@@ -218,11 +223,11 @@ def _cheapest(start: Ints, ways: tuple[Ints, Ints, Ints], at: Ints, segments: in
 
 @njit(cache=True, nogil=True)
 def _widen(
-    ways: tuple[Ints, Ints, Ints],
+    ways: Ways,
     start: Ints,
     near: Ints,
-    base: Ints,
-    price: Ints,
+    vertex: Links,
+    value: Ints,
     curves: int,
     segments: int,
 ) -> bool:
@@ -230,11 +235,10 @@ def _widen(
     source, charge, _ = ways
     found = False
     for row in range(len(near)):
-        head = row if row < segments else curves + row - segments
-        here = base[price[head, ANCHOR]] + price[head, OFFSET]
+        here = price_at(vertex, value, row if row < segments else curves + row - segments)
         best, most = -1, 0
         for place in range(start[row] + near[row], start[row + 1]):
-            gain = here - base[source[place]] - charge[place]
+            gain = here - value[source[place], BASE] - charge[place]
             if gain > most:
                 best, most = place, gain
         if most:
@@ -245,6 +249,8 @@ def _widen(
 
 
 @njit(cache=True, nogil=True)
-def _swap(ways: tuple[Ints, Ints, Ints], left: int, right: int) -> None:
-    for column in ways:
-        column[left], column[right] = column[right], column[left]
+def _swap(ways: Ways, left: int, right: int) -> None:
+    source, charge, along = ways
+    source[left], source[right] = source[right], source[left]
+    charge[left], charge[right] = charge[right], charge[left]
+    along[left], along[right] = along[right], along[left]
