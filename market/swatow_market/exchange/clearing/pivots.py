@@ -133,10 +133,11 @@ def run(
         number = row if row < segments else row - rows + segments
         if row < rows:
             here = price_at(vertex, value, row if row < segments else row - segments + len(curve))
-            for place in range(start[row], start[row] + near[row]):
+            for way in range(start[row], start[row] + near[row]):
+                place = np.uint64(way)  # as for Links
                 gain = here - value[source[place], BASE] - charge[place]
                 if gain > most:
-                    best, most = place, gain
+                    best, most = way, gain
             if row < segments:
                 of_curve = _off(curve, row, -here)
         else:
