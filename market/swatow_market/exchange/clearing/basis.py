@@ -7,36 +7,35 @@ import numpy as np
 from numba import njit
 
 from swatow_market.exchange.clearing.pivots import (
-    ANCHOR,
-    ARC,
     AT,
-    BASE,
-    BEFORE,
-    CHILDREN,
-    DEPTH,
-    DOWN,
-    END_COLUMNS,
     FIRST,
-    HEAD,
     INSIDE,
     LAST,
     MANY,
+    PRICE,
+    TOP,
+    bottom,
+    first_step,
+)
+from swatow_market.exchange.clearing.problem import Ints
+from swatow_market.exchange.clearing.tree import (
+    ARC,
+    BEFORE,
+    CHILDREN,
+    DOWN,
+    END_COLUMNS,
+    HEAD,
     NEXT,
     NONE,
-    OFFSET,
     PARENT,
-    PRICE,
     TAIL,
-    TOP,
     UP,
     VALUE_COLUMNS,
     VERTEX_COLUMNS,
     Links,
-    bottom,
-    first_step,
     join,
+    price_tree,
 )
-from swatow_market.exchange.clearing.problem import Ints
 
 
 @njit(cache=True, nogil=True)
@@ -225,25 +224,6 @@ def _hold(ends: Links, vertex: Links, value: Ints, here: int, artificial: int, o
     else:
         ends[artificial, TAIL], ends[artificial, HEAD] = root, here
         value[here, UP], value[here, DOWN] = -over, MANY + over
-
-
-@njit(cache=True, nogil=True)
-def price_tree(ends: Links, cost: Ints, vertex: Links, value: Ints) -> None:
-    """Set depth and price of every vertex; the root is the last."""
-    root = len(vertex) - 1
-    for here in range(root):  # of all vertices, what they differ by from their parents
-        upwards = vertex[here, ARC]
-        downwards = ends[upwards, HEAD] == here
-        value[here, OFFSET] = cost[upwards] if downwards else -cost[upwards]
-        vertex[here, ANCHOR] = vertex[here, PARENT]
-    vertex[root, DEPTH], vertex[root, ANCHOR] = 0, root
-    here = vertex[root, NEXT]
-    while here != root:
-        parent = vertex[here, PARENT]
-        value[here, BASE] = value[parent, BASE] + value[here, OFFSET]
-        vertex[here, ANCHOR], value[here, OFFSET] = here, 0
-        vertex[here, DEPTH] = vertex[parent, DEPTH] + 1
-        here = vertex[here, NEXT]
 
 
 @njit(cache=True, nogil=True)

@@ -31,23 +31,20 @@ from swatow_market.exchange.clearing.basis import (
 )
 from swatow_market.exchange.clearing.pivots import (
     AT,
-    BASE,
     CURVE_COLUMNS,
     FIRST,
     INSIDE,
     LAST,
     MANY,
     PRICE,
-    TAIL,
     TOP,
-    Links,
     Ways,
-    price_at,
     rest,
     run,
 )
 from swatow_market.exchange.clearing.price_ranges import row_prices
 from swatow_market.exchange.clearing.problem import NO_PRICE, Ints, Problem, Start
+from swatow_market.exchange.clearing.tree import BASE, TAIL, Links, price_at
 
 LEVELS = (64, 8, 1)
 """Steps of a curve that are one step, level by level."""
