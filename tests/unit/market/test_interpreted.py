@@ -20,13 +20,14 @@ from swatow_market.exchange.clearing import (
     pivots,
     price_ranges,
     simplex,
+    tree,
     unfold,
 )
 from swatow_market.exchange.clearing.problem import Problem
 from tests.support.problems import problems
 
 MODULES = (
-    *(components, curves, pivots, basis, price_ranges, simplex, unfold),
+    *(components, curves, tree, pivots, basis, price_ranges, simplex, unfold),
     *(canonical, optimum),
 )
 """Each after those that it imports."""

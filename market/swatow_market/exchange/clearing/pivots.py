@@ -238,11 +238,11 @@ def _blocking(
     """
     for end in (first, second):
         if vertex[end, ANCHOR] != end:
-            vertex[end, DEPTH] = vertex[vertex[end, PARENT], DEPTH] + 1
+            value[end, DEPTH] = value[vertex[end, PARENT], DEPTH] + 1
     down, low = room, NONE
     up, high = room, NONE
     while first != second:
-        if vertex[first, DEPTH] >= vertex[second, DEPTH]:
+        if value[first, DEPTH] >= value[second, DEPTH]:
             if value[first, DOWN] < down:
                 down, low = value[first, DOWN], first
             first = vertex[first, PARENT]

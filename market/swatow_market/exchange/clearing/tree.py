@@ -26,15 +26,14 @@ NONE: Final = 0xFFFF_FFFF
 PARENT: Final = 0
 ARC: Final = 1
 """Arc to the parent."""
-DEPTH: Final = 2
-NEXT: Final = 3
+NEXT: Final = 2
 """Next vertex in preorder: all that are no leaves, in a ring from the root."""
-BEFORE: Final = 4
-ANCHOR: Final = 5
+BEFORE: Final = 3
+ANCHOR: Final = 4
 """The vertex itself, or the parent of a leaf."""
-CHILDREN: Final = 6
+CHILDREN: Final = 5
 """How many there are. A leaf has none, nor a depth."""
-VERTEX_COLUMNS: Final = 7
+VERTEX_COLUMNS: Final = 6
 
 BASE: Final = 0
 OFFSET: Final = 1
@@ -43,7 +42,8 @@ UP: Final = 2
 """Lots that may be sent to the parent on the arc to it."""
 DOWN: Final = 3
 """Lots that may be sent the other way."""
-VALUE_COLUMNS: Final = 4
+DEPTH: Final = 4
+VALUE_COLUMNS: Final = 5
 
 TAIL: Final = 0
 HEAD: Final = 1
@@ -66,13 +66,13 @@ def price_tree(ends: Links, cost: Ints, vertex: Links, value: Ints) -> None:
         downwards = ends[upwards, HEAD] == here
         value[here, OFFSET] = cost[upwards] if downwards else -cost[upwards]
         vertex[here, ANCHOR] = vertex[here, PARENT]
-    vertex[root, DEPTH], vertex[root, ANCHOR] = 0, root
+    value[root, DEPTH], vertex[root, ANCHOR] = 0, root
     here = vertex[root, NEXT]
     while here != root:
         parent = vertex[here, PARENT]
         value[here, BASE] = value[parent, BASE] + value[here, OFFSET]
         vertex[here, ANCHOR], value[here, OFFSET] = here, 0
-        vertex[here, DEPTH] = vertex[parent, DEPTH] + 1
+        value[here, DEPTH] = value[parent, DEPTH] + 1
         here = vertex[here, NEXT]
 
 
@@ -122,7 +122,7 @@ def _branch(vertex: Links, value: Ints, here: int) -> None:
         return
     value[here, BASE] = value[parent, BASE] + value[here, OFFSET]
     vertex[here, ANCHOR], value[here, OFFSET] = here, 0
-    vertex[here, DEPTH] = vertex[parent, DEPTH] + 1
+    value[here, DEPTH] = value[parent, DEPTH] + 1
     join(vertex, here, vertex[parent, NEXT])
     join(vertex, parent, here)
 
@@ -160,10 +160,10 @@ def _turn(
     else is below it: that from before the way, then that from behind it.
     """
     ahead, tail, rest = vertex[last, BEFORE], top, top
-    here, below, depth = top, NONE, vertex[onto, DEPTH] + 1
+    here, below, depth = top, NONE, value[onto, DEPTH] + 1
     parent = onto
     while True:
-        above, old_arc, floor = vertex[here, PARENT], vertex[here, ARC], vertex[here, DEPTH]
+        above, old_arc, floor = vertex[here, PARENT], vertex[here, ARC], value[here, DEPTH]
         old_up, old_down = value[here, UP], value[here, DOWN]
         vertex[here, PARENT], vertex[here, ARC] = parent, entering
         value[here, UP], value[here, DOWN] = up, down
@@ -172,7 +172,7 @@ def _turn(
         tail, after = _shift(vertex, value, here, below, floor, depth - floor, more)
         if below == NONE:
             rest = after
-        elif vertex[rest, DEPTH] > floor:
+        elif value[rest, DEPTH] > floor:
             join(vertex, tail, rest)
             tail, rest = _shift(vertex, value, rest, NONE, floor, depth - floor, more)
         if here == last:
@@ -192,7 +192,7 @@ def _shift(
     another. Return the last of them, and what comes after it."""
     while True:
         value[here, BASE] += more
-        vertex[here, DEPTH] += deeper
+        value[here, DEPTH] += deeper
         end, here = here, vertex[here, NEXT]
-        if here == stop or vertex[here, DEPTH] <= floor:
+        if here == stop or value[here, DEPTH] <= floor:
             return end, here
