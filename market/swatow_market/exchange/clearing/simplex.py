@@ -114,7 +114,7 @@ def solve_flow(
         arc_inside,
         curve[:, INSIDE].copy(),
         # From every vertex lots can be sent up to the root along the tree, at what it costs. So no
-        # way there is cheaper, and its prices are the least; of the two for each, the lower one.
+        # way there is cheaper, and its prices are the least; they are doubled, a half goes down.
         np.maximum(value[segments : segments + problem.nodes, BASE] >> 1, 0),
     )
 
