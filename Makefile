@@ -58,4 +58,5 @@ clean:
 .venv/test: .venv/up
 	@echo "installing what tests need"
 	@$(PIP) install --constraint constraints.txt --group dev
+	@tests/install_servers.sh
 	@touch $@

@@ -79,6 +79,8 @@ class MarketSettings(Settings):
     """host:port under which others reach it, where that differs."""
     network: NameSetting = "local"
     """Messages of another network are refused."""
+    carriers: tuple[str, ...] = ()
+    """Where offers are heard besides: mqtt://host, mqtts://user:password@host?ca=FILE."""
     shard: NameSetting = "main"
     """Part of the market that this process leads."""
     currency: Annotated[str, StringConstraints(pattern=r"^[A-Z]{3}$")] = "USD"

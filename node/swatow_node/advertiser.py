@@ -1,4 +1,5 @@
-"""Advertising: the node's offer to the market, renewed for as long as the engine is healthy."""
+"""Advertising: the node's offer to its market and over its carriers, renewed for as long as the
+engine is healthy."""
 
 import asyncio
 from collections.abc import Callable
@@ -6,6 +7,7 @@ from collections.abc import Callable
 import structlog
 
 from swatow_node.market_link import MarketLink
+from swatow_protocol.carriers.several import Carriers
 from swatow_protocol.envelope import Signed
 from swatow_protocol.errors import ConfigError, SwatowError
 from swatow_protocol.messages import Offer
@@ -27,11 +29,16 @@ class Advertiser:
         make: Callable[[], Signed[Offer]],
         is_healthy: Callable[[], bool],
         life_s: float,
+        carriers: Carriers,
+        topic: str,
     ) -> None:
+        """Prepare; `topic` is where the carriers keep the offer."""
         self._link = link
         self._make = make
         self._is_healthy = is_healthy
         self._life_s = life_s
+        self._carriers = carriers
+        self._topic = topic
 
     async def run(self, on_standing: Callable[[], None]) -> None:
         """Advertise until cancelled; `on_standing` is called once, when the first offer stands.
@@ -55,7 +62,13 @@ class Advertiser:
                     log.warning("offer_not_sent", error=str(error))
             await asyncio.sleep(self._life_s / RENEWALS_PER_LIFE)
 
+    def withdraw(self) -> None:
+        """Take the offer off the carriers."""
+        self._carriers.publish(self._topic, b"", retained=True)
+
     async def _send(self) -> None:
-        verdict = await self._link.submit_offer(self._make().envelope)
+        envelope = self._make().envelope
+        self._carriers.publish(self._topic, envelope, retained=True)
+        verdict = await self._link.submit_offer(envelope)
         if verdict.decision is Decision.REJECT:
             raise ConfigError(f"offer rejected: {verdict.reason}: {verdict.detail}")

@@ -116,6 +116,9 @@ class NodeSettings(Settings):
     network: NameSetting = "local"
     """Messages of another network are refused."""
 
+    carriers: tuple[str, ...] = ()
+    """Where its offer is published besides: mqtt://host, mqtts://user:password@host?ca=FILE."""
+
     engine: EngineKind = EngineKind.EMBEDDED
     engine_url: str | None = None
     """Base URL of an OpenAI-compatible server, as in http://127.0.0.1:8000/v1."""

@@ -29,11 +29,13 @@ from swatow_protocol.addresses import parse_market
 from swatow_protocol.carriers.grpc.frames import FrameStream
 from swatow_protocol.carriers.grpc.node import add_node
 from swatow_protocol.carriers.grpc.server import Server
+from swatow_protocol.carriers.several import Carriers, open_carriers
+from swatow_protocol.carriers.topics import offer_topic
 from swatow_protocol.envelope import Signed
 from swatow_protocol.errors import ConfigError, SwatowError
 from swatow_protocol.identity import Identity
 from swatow_protocol.messages import MarketTerms, Model, Offer
-from swatow_protocol.shell.service import unless_stopped
+from swatow_protocol.shell.service import ended, unless_stopped
 
 DRAIN_S = 8.0
 """Jobs that run when the node stops get this long to close with their receipts."""
@@ -54,6 +56,9 @@ class _Parts:
     journal: Journal
     terms: Signed[MarketTerms]
     model: Signed[Model]
+    carriers: Carriers
+    topic: str
+    """Where they keep the node's offer."""
 
 
 def make_engine(settings: NodeSettings, directory: Path, model: Model) -> Engine:
@@ -139,6 +144,12 @@ class Node:
     async def _start(self, stack: AsyncExitStack) -> _Parts:
         settings = self._settings
         market, address = parse_market(settings.market)
+        topic = offer_topic(settings.zone, self._identity.key)
+        carriers = open_carriers(
+            settings.carriers,
+            identifier=f"swatow-{self._identity.key.hex()}",
+            last_will=topic,
+        )
         link = MarketLink(
             address=address, market=market, network=settings.network, now_us=self._now_us
         )
@@ -151,7 +162,7 @@ class Node:
         self._keep_tokenizer(model.message, facts)
         journal = Journal(self._directory / "node.sqlite")
         stack.push_async_callback(journal.close)
-        return _Parts(link, engine, facts, journal, terms, model)
+        return _Parts(link, engine, facts, journal, terms, model, carriers, topic)
 
     async def _serve(
         self, parts: _Parts, stop: asyncio.Event, on_ready: Callable[[str], None]
@@ -190,12 +201,17 @@ class Node:
             make=lambda: self._offer(parts, server),
             is_healthy=lambda: parts.engine.healthy,
             life_s=settings.offer_life_s,
+            carriers=parts.carriers,
+            topic=parts.topic,
         )
+        carrying = asyncio.create_task(parts.carriers.run())
         try:
             advertising = advertiser.run(lambda: on_ready(server.address))
             await unless_stopped(stop, _together(advertising, redeemer.run(), standby.run()))
         finally:
+            advertiser.withdraw()
             await self._drain()
+            await ended(carrying)
             await server.stop(STOP_S)
             await _redeem_last(redeemer)
 

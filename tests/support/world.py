@@ -110,7 +110,7 @@ class World:
             random_bytes=random_bytes,
             engine_of=lambda *_: engine or SimulatedEngine(),
         )
-        running = await _run(node.serve)
+        running = await run_service(node.serve)
         self.services.append(running)
         return running
 
@@ -173,7 +173,7 @@ async def world(directory: Path, **settings: Any) -> AsyncIterator[World]:
     async def serve(stop: asyncio.Event, on_ready: Any) -> None:
         await serve_market(made, market, stop, on_ready)
 
-    made_world = World(directory, clock, made, market, await _run(serve))
+    made_world = World(directory, clock, made, market, await run_service(serve))
     try:
         yield made_world
     finally:
@@ -185,7 +185,7 @@ async def world(directory: Path, **settings: Any) -> AsyncIterator[World]:
         await made_world.serving.end()
 
 
-async def _run(serve: Any) -> Running:
+async def run_service(serve: Any) -> Running:
     """Start a service and wait until it says its address."""
     stop = asyncio.Event()
     ready: asyncio.Future[str] = asyncio.get_running_loop().create_future()

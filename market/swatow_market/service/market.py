@@ -17,12 +17,23 @@ from swatow_market.service.queries import Queries
 from swatow_market.service.rounds import Rounds
 from swatow_market.service.settlement import Settlement
 from swatow_market.service.state import MarketState
+from swatow_protocol.carriers.carrier import Heard
 from swatow_protocol.carriers.grpc.market import add_market
 from swatow_protocol.carriers.grpc.server import Server
+from swatow_protocol.carriers.several import open_carriers
+from swatow_protocol.carriers.topics import offers_pattern
 from swatow_protocol.envelope import Signed, sign
 from swatow_protocol.identity import Identity
 from swatow_protocol.messages import MarketTerms, Model, NetworkMap, RoundNumber
-from swatow_protocol.messages.answers import Catalogue, OfferList, OrderEvents, QueryAnswer, Verdict
+from swatow_protocol.messages.answers import (
+    Catalogue,
+    Decision,
+    OfferList,
+    OrderEvents,
+    QueryAnswer,
+    Verdict,
+)
+from swatow_protocol.shell.service import ended
 from swatow_protocol.units import MICROS_PER_SECOND
 
 STOP_S = 2.0
@@ -64,6 +75,12 @@ class Market:
     async def submit_offer(self, envelope: bytes) -> Verdict:
         """Take an Offer."""
         return self._intake.submit_offer(envelope)
+
+    def hear_offer(self, heard: Heard) -> Decision:
+        """Take an Offer that came over a carrier. That one is gone from there proves nothing."""
+        if not heard.payload:
+            return Decision.IGNORE
+        return self._intake.submit_offer(heard.payload).decision
 
     def place_orders(self, envelope: bytes) -> AsyncIterator[OrderEvents]:
         """Take an Order or an OrderBatch."""
@@ -166,14 +183,19 @@ async def serve_market(
         identity=state.identity, network=state.network, now_us=state.now_us, advertised=advertised
     )
     add_market(server, market)
+    carriers = open_carriers(
+        settings.carriers, identifier=f"swatow-{state.identity.key.hex()}-{settings.shard}"
+    )
+    carriers.subscribe(offers_pattern(), market.hear_offer)
     await server.start(settings.listen)
     on_ready(f"{state.identity.key.hex()}@{settings.advertise or server.address}")
     catching_up = asyncio.create_task(market.rounds.kept.catch_up())
+    carrying = asyncio.create_task(carriers.run())
     try:
         await market.rounds.run(stop)
     finally:
-        catching_up.cancel()
-        await asyncio.gather(catching_up, return_exceptions=True)
+        await ended(catching_up)
+        await ended(carrying)
         await server.stop(STOP_S)
         await state.database.close()
         log.info("stopped")

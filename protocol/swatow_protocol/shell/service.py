@@ -62,6 +62,12 @@ async def unless_stopped(stop: asyncio.Event, work: Coroutine[Any, Any, T]) -> T
         await asyncio.gather(working, stopped, return_exceptions=True)
 
 
+async def ended(task: "asyncio.Task[Any]") -> None:
+    """Cancel a task and wait until it has ended, however it does."""
+    task.cancel()
+    await asyncio.gather(task, return_exceptions=True)
+
+
 def _on_stdin(on_close: Callable[[], None]) -> None:
     if not os.read(sys.stdin.fileno(), 4096):
         asyncio.get_running_loop().remove_reader(sys.stdin.fileno())

@@ -13,10 +13,13 @@ import pytest
 
 from swatow_node.advertiser import Advertiser
 from swatow_node.market_link import MarketLink
+from swatow_protocol.carriers.carrier import Heard
+from swatow_protocol.carriers.several import Carriers, open_carriers
 from swatow_protocol.errors import ConfigError, SwatowError, Unreachable
 from swatow_protocol.messages.answers import AdmissionReason, Decision, Verdict
 from tests.unit.node import deal
 
+TOPIC = "swatow/1/offers/sg/abcd"
 ACCEPTED = Verdict(decision=Decision.ACCEPT, reason=None, detail="")
 OLDER = Verdict(decision=Decision.IGNORE, reason=AdmissionReason.OLDER, detail="")
 REJECTED = Verdict(decision=Decision.REJECT, reason=AdmissionReason.UNKNOWN_MODEL, detail="why")
@@ -46,6 +49,7 @@ class Stall:
         *answers: Verdict | SwatowError,
         is_healthy: Callable[[], bool] = lambda: True,
         life_s: float = 0.003,
+        carriers: Carriers | None = None,
     ) -> None:
         self.link = FakeLink(list(answers))
         self.stands = 0
@@ -54,6 +58,8 @@ class Stall:
             make=deal.offer,
             is_healthy=is_healthy,
             life_s=life_s,
+            carriers=carriers or Carriers(),
+            topic=TOPIC,
         )
 
     async def run(self) -> None:
@@ -128,3 +134,23 @@ async def test_a_sick_engine_offers_nothing_until_it_is_well() -> None:
     async with running(stall):
         await stall.link.offers.get()
         assert next(looks, None) is None, "it was asked each time and said no"
+
+
+async def test_the_offer_goes_over_the_carriers_too_until_it_is_withdrawn() -> None:
+    """Even if the market cannot be reached."""
+    heard: asyncio.Queue[bytes] = asyncio.Queue()
+
+    def hear(news: Heard) -> Decision:
+        heard.put_nowait(news.payload)
+        return Decision.ACCEPT
+
+    carriers = open_carriers(["memory:advertiser"], identifier="node")
+    carriers.subscribe(TOPIC, hear)
+    carrying = asyncio.create_task(carriers.run())
+    stall = Stall(Unreachable("down"), carriers=carriers, life_s=1_000.0)
+    async with running(stall):
+        assert await heard.get() == deal.offer().envelope
+    stall.advertiser.withdraw()
+    assert await heard.get() == b""
+    carrying.cancel()
+    await asyncio.gather(carrying, return_exceptions=True)

@@ -1,0 +1,230 @@
+"""MQTT with a real mosquitto: what survives its restart, what its shipped configuration allows."""
+
+import asyncio
+import datetime
+import gc
+import subprocess
+import sys
+from collections.abc import Iterator
+from ipaddress import IPv4Address
+from pathlib import Path
+
+import pytest
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes, serialization
+from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.x509.oid import NameOID
+
+from swatow_market.service.market import open_market, serve_market
+from swatow_protocol.carriers.carrier import Carrier
+from swatow_protocol.carriers.several import open_carriers
+from swatow_protocol.carriers.topics import offer_topic, offers_pattern
+from swatow_protocol.envelope import verify
+from swatow_protocol.messages import Offer
+from swatow_protocol.shell.clock import random_bytes
+from tests.support.brokers import Mosquitto, needs_mosquitto
+from tests.support.listeners import Listener, carrying, reached, running
+from tests.support.world import run_service, soon, world
+
+pytestmark = needs_mosquitto
+
+SHIPPED = Path(__file__).parents[2] / "protocol" / "mosquitto"
+NODE, OTHER = bytes(32), bytes([1] * 32)
+
+
+@pytest.fixture
+def broker(tmp_path: Path) -> Iterator[Mosquitto]:
+    with Mosquitto(tmp_path / "broker") as running:
+        yield running
+
+
+def opened(url: str, identifier: str, last_will: str | None = None) -> Carrier:
+    return open_carriers([url], identifier=identifier, last_will=last_will).each[0]
+
+
+async def test_state_converges_after_the_broker_forgot_everything(broker: Mosquitto) -> None:
+    """Without a restart of ours: what is retained is published again."""
+    speaker, listener, late = (opened(broker.url, name) for name in ("speaker", "listener", "late"))
+    heard, heard_late = Listener(listener, "kept/#"), Listener(late, "kept/#")
+    speaker.publish("kept/a", b"1", retained=True)
+    async with carrying(speaker, listener):
+        assert await heard.next() == ("kept/a", b"1")
+        broker.stop()
+        speaker.publish("kept/b", b"2", retained=True)
+        broker.start()
+        assert {await heard.next(), await heard.next()} == {("kept/a", b"1"), ("kept/b", b"2")}
+        async with carrying(late):
+            found = {await heard_late.next(), await heard_late.next()}
+            assert found == {("kept/a", b"1"), ("kept/b", b"2")}
+        assert (speaker.statistics.connections, listener.statistics.connections) == (2, 2)
+
+
+SPEAKS_UNTIL_KILLED = """
+import asyncio, sys
+from swatow_protocol.carriers.several import open_carriers
+carriers = open_carriers([sys.argv[1]], identifier="speaker", last_will="kept/a")
+carriers.publish("kept/a", b"1", retained=True)
+asyncio.run(carriers.run())
+"""
+
+
+async def test_the_broker_takes_away_what_a_killed_process_kept(broker: Mosquitto) -> None:
+    listener = opened(broker.url, "listener")
+    heard = Listener(listener, "kept/#")
+    async with carrying(listener):
+        command = (sys.executable, "-c", SPEAKS_UNTIL_KILLED, broker.url)
+        speaker = await asyncio.create_subprocess_exec(*command)
+        try:
+            assert await heard.next() == ("kept/a", b"1")
+        finally:
+            speaker.kill()
+            await speaker.wait()
+        assert await heard.next() == ("kept/a", b"")
+
+
+async def test_a_market_that_starts_hears_the_offers_that_a_broker_keeps(
+    broker: Mosquitto, tmp_path: Path
+) -> None:
+    """Long before nodes renew them."""
+    async with world(tmp_path, carriers=(broker.url,)) as here:
+        await here.node(carriers=(broker.url,), offer_life_s=600)
+        await here.serving.end()
+        directory = tmp_path / "market"
+        market = await open_market(
+            here.settings,
+            directory,
+            here.market.state.identity,
+            now_us=here.clock.now_us,
+            random_bytes=random_bytes,
+        )
+        assert (await market.list_offers()).offers == ()
+        here.serving = await run_service(
+            lambda stop, on_ready: serve_market(here.settings, market, stop, on_ready)
+        )
+
+        async def listed() -> bool:
+            return len((await market.list_offers()).offers) == 1
+
+        await here.until(listed)
+
+
+async def test_the_offer_of_a_node_is_on_the_broker_for_as_long_as_it_runs(
+    broker: Mosquitto, tmp_path: Path
+) -> None:
+    reader = opened(broker.url, "reader")
+    heard = Listener(reader, offers_pattern())
+    async with world(tmp_path) as here, carrying(reader):
+        node = await here.node(carriers=(broker.url,))
+        topic, envelope = await heard.next()
+        signed = verify(envelope, Offer, network="local", now_us=here.clock.now_us())
+        assert topic == offer_topic("cn-gd-shantou", signed.message.sender)
+        await node.end()
+        assert await heard.next() == (topic, b"")
+
+
+async def test_a_node_serves_and_a_market_clears_while_their_broker_is_gone(
+    broker: Mosquitto, tmp_path: Path
+) -> None:
+    broker.stop()
+    try:
+        async with world(tmp_path, carriers=(broker.url,)) as here:
+            await here.node(carriers=(broker.url,))
+            client = await here.client()
+            messages = [{"role": "user", "content": "count"}]
+            answer = await soon(client.chat(model="smollm2-135m-instruct-q4_1", messages=messages))
+            assert answer.receipt.countersigned
+    finally:
+        broker.start()
+
+
+@pytest.fixture
+def shipped(tmp_path: Path) -> Iterator[Mosquitto]:
+    """The broker as it is shipped, but for its port, with two nodes, a market and a reader."""
+    home = tmp_path / "shipped"
+    home.mkdir()
+    _make_certificate(home)
+    (home / "acl").write_text((SHIPPED / "acl").read_text())
+    (home / "passwords").touch(mode=0o600)
+    for user in (NODE.hex(), OTHER.hex(), "reader"):
+        subprocess.run(
+            ["mosquitto_passwd", "-b", "passwords", user, f"password of {user}"],
+            cwd=home,
+            check=True,
+            capture_output=True,
+        )
+    configuration = (SHIPPED / "mosquitto.conf").read_text()
+    assert configuration.count("listener 8883") == 1
+    with Mosquitto(home, configuration.replace("listener 8883", "listener {port}")) as running:
+        yield running
+
+
+def _make_certificate(home: Path) -> None:
+    key = ec.generate_private_key(ec.SECP256R1())
+    name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "broker")])
+    now = datetime.datetime.now(datetime.UTC)
+    certificate = (
+        x509.CertificateBuilder()
+        .subject_name(name)
+        .issuer_name(name)
+        .public_key(key.public_key())
+        .serial_number(x509.random_serial_number())
+        .not_valid_before(now - datetime.timedelta(hours=1))
+        .not_valid_after(now + datetime.timedelta(hours=1))
+        .add_extension(
+            x509.SubjectAlternativeName([x509.IPAddress(IPv4Address("127.0.0.1"))]), critical=False
+        )
+        .add_extension(x509.BasicConstraints(ca=True, path_length=None), critical=True)
+        .sign(key, hashes.SHA256())
+    )
+    (home / "server.pem").write_bytes(certificate.public_bytes(serialization.Encoding.PEM))
+    (home / "server.key").write_bytes(
+        key.private_bytes(
+            serialization.Encoding.PEM,
+            serialization.PrivateFormat.PKCS8,
+            serialization.NoEncryption(),
+        )
+    )
+    (home / "server.key").chmod(0o600)
+
+
+def secured(broker: Mosquitto, user: str, password: str | None = None) -> Carrier:
+    words = (password or f"password of {user}").replace(" ", "%20")
+    ca = broker.directory / "server.pem"
+    return opened(f"mqtts://{user}:{words}@127.0.0.1:{broker.port}?ca={ca}", user)
+
+
+async def test_a_node_cannot_publish_as_another_nor_a_reader_at_all(shipped: Mosquitto) -> None:
+    node, other, reader = (secured(shipped, user) for user in (NODE.hex(), OTHER.hex(), "reader"))
+    heard, own = Listener(reader, "swatow/1/#"), offer_topic("sg", NODE)
+    async with carrying(reader):
+        async with carrying(other):
+            other.publish(own, b"forged", retained=True)
+            other.publish("swatow/1/markets/head", b"forged")
+            other.publish(offer_topic("sg", OTHER), b"1")
+            reader.publish(own, b"forged", retained=True)
+            assert await heard.next() == (offer_topic("sg", OTHER), b"1"), "its own it may"
+        async with carrying(node):
+            node.publish(own, b"2", retained=True)
+            assert await heard.next() == (own, b"2")
+
+
+@pytest.mark.filterwarnings(  # paho leaves a socket to the collector if the handshake fails
+    "ignore:Exception ignored in. <ssl.SSLSocket:pytest.PytestUnraisableExceptionWarning"
+)
+async def test_whoever_has_no_password_or_another_authority_is_not_connected(
+    shipped: Mosquitto, tmp_path: Path
+) -> None:
+    wrong, reader = secured(shipped, "reader", "a guess"), secured(shipped, NODE.hex())
+    stranger = tmp_path / "stranger"
+    stranger.mkdir()
+    _make_certificate(stranger)
+    fooled = opened(
+        f"mqtts://reader:x@127.0.0.1:{shipped.port}?ca={stranger / 'server.pem'}", "fooled"
+    )
+    heard = Listener(reader, "swatow/1/#")
+    async with carrying(reader), running(wrong, fooled):
+        await reached(lambda: min(wrong.statistics.failures, fooled.statistics.failures) > 0)
+        reader.publish(offer_topic("sg", NODE), b"1")
+        assert (await heard.next())[1] == b"1", "it serves the others"
+    assert wrong.statistics.connections == fooled.statistics.connections == 0
+    gc.collect()
