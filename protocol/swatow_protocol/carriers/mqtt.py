@@ -100,7 +100,7 @@ class MqttCarrier(Carrier):
         self._broker = parse_broker(url)
         super().__init__(self._broker.name)
         self._identifier = identifier
-        self._will = last_will and Will(last_will, b"", qos=1, retain=True)
+        self._will = Will(last_will, b"", qos=1, retain=True) if last_will else None
         self._tls = _context(self._broker) if self._broker.scheme == "mqtts" else None
         self._outbox = Outbox()
 
@@ -138,7 +138,7 @@ class MqttCarrier(Carrier):
             username=self._broker.username,
             password=self._broker.password,
             identifier=self._identifier,
-            will=self._will or None,
+            will=self._will,
             keepalive=KEEPALIVE_S,
             timeout=CONNECT_S,
             tls_context=self._tls,
