@@ -17,6 +17,7 @@ from swatow_node.desk import Desk
 from swatow_node.engines.embedded import EmbeddedEngine
 from swatow_node.engines.engine import Engine, EngineFacts
 from swatow_node.engines.openai import OpenAIEngine
+from swatow_node.head_watch import HeadWatch
 from swatow_node.journal import Journal
 from swatow_node.market_link import MarketLink
 from swatow_node.offers import check_model, make_offer
@@ -30,7 +31,7 @@ from swatow_protocol.carriers.grpc.frames import FrameStream
 from swatow_protocol.carriers.grpc.node import add_node
 from swatow_protocol.carriers.grpc.server import Server
 from swatow_protocol.carriers.several import Carriers, open_carriers
-from swatow_protocol.carriers.topics import offer_topic
+from swatow_protocol.carriers.topics import heads_pattern, offer_topic
 from swatow_protocol.envelope import Signed
 from swatow_protocol.errors import ConfigError, SwatowError
 from swatow_protocol.identity import Identity
@@ -150,6 +151,8 @@ class Node:
             identifier=f"swatow-{self._identity.key.hex()}",
             last_will=topic,
         )
+        watch = HeadWatch(market=market, network=settings.network, directory=self._directory)
+        carriers.subscribe(heads_pattern(market), watch.hear)
         link = MarketLink(
             address=address, market=market, network=settings.network, now_us=self._now_us
         )

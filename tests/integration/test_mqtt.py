@@ -9,22 +9,24 @@ from collections.abc import Iterator
 from ipaddress import IPv4Address
 from pathlib import Path
 
+import msgspec
 import pytest
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
+from msgspec.structs import replace
 
 from swatow_market.service.market import open_market, serve_market
 from swatow_protocol.carriers.carrier import Carrier
 from swatow_protocol.carriers.several import open_carriers
-from swatow_protocol.carriers.topics import offer_topic, offers_pattern
-from swatow_protocol.envelope import verify
-from swatow_protocol.messages import Offer
+from swatow_protocol.carriers.topics import head_topic, heads_pattern, offer_topic, offers_pattern
+from swatow_protocol.envelope import sign, verify
+from swatow_protocol.messages import Offer, RoundHead
 from swatow_protocol.shell.clock import random_bytes
 from tests.support.brokers import Mosquitto, needs_mosquitto
 from tests.support.listeners import Listener, carrying, reached, running
-from tests.support.world import run_service, soon, world
+from tests.support.world import MODEL, run_service, soon, world
 
 pytestmark = needs_mosquitto
 
@@ -122,6 +124,31 @@ async def test_the_offer_of_a_node_is_on_the_broker_for_as_long_as_it_runs(
         assert await heard.next() == (topic, b"")
 
 
+async def test_a_split_view_is_seen_by_a_node_that_hears_both_heads(
+    broker: Mosquitto, tmp_path: Path
+) -> None:
+    """The market of this test cheats: it signs another head of a round that it has published."""
+    liar = opened(broker.url, "liar")
+    async with world(tmp_path, carriers=(broker.url,)) as here, carrying(liar):
+        identity = here.market.state.identity
+        reader = opened(broker.url, "reader")
+        heard = Listener(reader, heads_pattern(identity.key))
+        async with carrying(reader):
+            await here.node(carriers=(broker.url,))
+            client = await here.client(order_now=False)
+            messages = [{"role": "user", "content": "count"}]
+            await soon(client.chat(model=MODEL, messages=messages))
+            topic, envelope = await heard.next()
+            assert topic == head_topic(identity.key, "main")
+            head = verify(envelope, RoundHead, network="local", now_us=None).message
+            forged = sign(replace(head, record=bytes(32)), identity).envelope
+            liar.publish(topic, forged)
+            number = head.round
+            proof = tmp_path / "node" / f"split-view-{number.epoch}-{number.number}.msgpack"
+            await reached(proof.exists)
+            assert msgspec.msgpack.decode(proof.read_bytes()) == [envelope, forged]
+
+
 async def test_a_node_serves_and_a_market_clears_while_their_broker_is_gone(
     broker: Mosquitto, tmp_path: Path
 ) -> None:
@@ -131,7 +158,7 @@ async def test_a_node_serves_and_a_market_clears_while_their_broker_is_gone(
             await here.node(carriers=(broker.url,))
             client = await here.client()
             messages = [{"role": "user", "content": "count"}]
-            answer = await soon(client.chat(model="smollm2-135m-instruct-q4_1", messages=messages))
+            answer = await soon(client.chat(model=MODEL, messages=messages))
             assert answer.receipt.countersigned
     finally:
         broker.start()

@@ -118,6 +118,7 @@ async def open_market(
     Raises:
         ConfigError: a model file, the network map or the database cannot be used, or the database
             is another market's.
+        InvalidValue: a carrier cannot be used.
     """
     database = database_of(settings, directory)
     try:
@@ -163,6 +164,9 @@ def _state(
         random_bytes=random_bytes,
         records_us=settings.records_days * 86_400 * MICROS_PER_SECOND,
         rounds_directory=directory / "rounds" if settings.round_files else None,
+        carriers=open_carriers(
+            settings.carriers, identifier=f"swatow-{identity.key.hex()}-{settings.shard}"
+        ),
     )
 
 
@@ -183,14 +187,11 @@ async def serve_market(
         identity=state.identity, network=state.network, now_us=state.now_us, advertised=advertised
     )
     add_market(server, market)
-    carriers = open_carriers(
-        settings.carriers, identifier=f"swatow-{state.identity.key.hex()}-{settings.shard}"
-    )
-    carriers.subscribe(offers_pattern(), market.hear_offer)
+    state.carriers.subscribe(offers_pattern(), market.hear_offer)
     await server.start(settings.listen)
     on_ready(f"{state.identity.key.hex()}@{settings.advertise or server.address}")
     catching_up = asyncio.create_task(market.rounds.kept.catch_up())
-    carrying = asyncio.create_task(carriers.run())
+    carrying = asyncio.create_task(state.carriers.run())
     try:
         await market.rounds.run(stop)
     finally:

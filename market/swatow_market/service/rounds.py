@@ -28,6 +28,7 @@ from swatow_market.service.kept import KeptRounds
 from swatow_market.service.orders import end_orders, forget_orders, round_event
 from swatow_market.service.publication import Publication, publish
 from swatow_market.service.state import MarketState
+from swatow_protocol.carriers.topics import head_topic
 from swatow_protocol.messages import RoundNumber
 from swatow_protocol.messages.answers import Granted, OrderEvent, OrderState
 from swatow_protocol.periods import later_starts
@@ -142,6 +143,9 @@ class Rounds:
         state.posted.settle(decision.outcome)
         state.node_prices = decision.outcome.node_prices
         state.feed.publish(events)
+        if made.publication is not None:
+            topic = head_topic(state.identity.key, state.shard)
+            state.carriers.publish(topic, made.publication.head, retained=True)
         lots = sum(fill.lots for fill in decision.outcome.fills)
         tell = log.info if lots else log.debug
         tell("round", number=number, orders=len(decision.outcome.orders), lots=lots)

@@ -17,6 +17,7 @@ from swatow_market.ledger.database import Database
 from swatow_market.service import store
 from swatow_market.service.feed import Feed
 from swatow_protocol import messages
+from swatow_protocol.carriers.several import Carriers
 from swatow_protocol.envelope import Signed, verify
 from swatow_protocol.errors import ConfigError
 from swatow_protocol.identity import Identity
@@ -44,6 +45,7 @@ class MarketState:
     """How long records of rounds are kept."""
     rounds_directory: Path | None = None
     """Where rounds are written as files; None is nowhere."""
+    carriers: Carriers = field(default_factory=Carriers)
     book: Book = field(default_factory=Book)
     feed: Feed = field(default_factory=Feed)
     posted: PostedPrices = field(default_factory=PostedPrices)

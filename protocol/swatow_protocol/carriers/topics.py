@@ -3,6 +3,7 @@
 from typing import Final
 
 OFFERS: Final = "swatow/1/offers"
+MARKETS: Final = "swatow/1/markets"
 TOPIC_BYTES_MAX: Final = 256
 
 _ONE, _REST = "+", "#"
@@ -16,6 +17,16 @@ def offer_topic(zone: str, node: bytes) -> str:
 def offers_pattern(zone: str = _ONE) -> str:
     """Return the pattern of the offers of a zone, or of all."""
     return f"{OFFERS}/{zone}/{_ONE}"
+
+
+def head_topic(market: bytes, shard: str) -> str:
+    """Return the topic on which a market keeps the head of a shard's last round."""
+    return f"{MARKETS}/{market.hex()}/heads/{shard}"
+
+
+def heads_pattern(market: bytes) -> str:
+    """Return the pattern of the heads of a market."""
+    return head_topic(market, _REST)
 
 
 def matches(pattern: str, topic: str) -> bool:
