@@ -6,7 +6,7 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field, StringConstra
 
 from swatow_protocol import limits
 from swatow_protocol.messages import DataClass, Retention
-from swatow_protocol.shell.settings import MoneySetting, PriceSetting, Settings
+from swatow_protocol.shell.settings import CarrierSetting, MoneySetting, PriceSetting, Settings
 from swatow_protocol.units import MICROS_PER_SECOND, PARTS_PER_MILLION, format_price
 
 ZoneSetting = Annotated[str, StringConstraints(pattern=r"^[a-z]{2}(-[a-z0-9]{1,24}){0,3}$")]
@@ -79,7 +79,7 @@ class MarketSettings(Settings):
     """host:port under which others reach it, where that differs."""
     network: NameSetting = "local"
     """Messages of another network are refused."""
-    carriers: tuple[str, ...] = ()
+    carriers: tuple[CarrierSetting, ...] = ()
     """Where offers are heard besides: mqtt://host, mqtts://user:password@host?ca=FILE."""
     shard: NameSetting = "main"
     """Part of the market that this process leads."""

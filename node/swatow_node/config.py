@@ -19,7 +19,7 @@ from pydantic import (
 from swatow_node.tariff import Hours
 from swatow_protocol import limits
 from swatow_protocol.messages import PriceStep, Retention
-from swatow_protocol.shell.settings import PriceSetting, Settings
+from swatow_protocol.shell.settings import CarrierSetting, PriceSetting, Settings
 from swatow_protocol.units import MICROS_PER_SECOND
 
 NameSetting = Annotated[str, StringConstraints(pattern=r"^[a-z0-9][a-z0-9._/:-]{0,95}$")]
@@ -116,7 +116,7 @@ class NodeSettings(Settings):
     network: NameSetting = "local"
     """Messages of another network are refused."""
 
-    carriers: tuple[str, ...] = ()
+    carriers: tuple[CarrierSetting, ...] = ()
     """Where its offer is published besides: mqtt://host, mqtts://user:password@host?ca=FILE."""
 
     engine: EngineKind = EngineKind.EMBEDDED

@@ -7,6 +7,7 @@ from swatow_protocol.identity import KEY_BYTES
 
 PORT_MAX = 65_535
 
+_PASSWORD = re.compile(r"(//[^/@:]*:)[^/@]*(?=@)")
 _HOST_AND_PORT = re.compile(r"([^\s:@/\[\]]+|\[[0-9A-Fa-f:.]+\]):([0-9]{1,5})", re.ASCII)
 
 
@@ -38,3 +39,8 @@ def parse_market(text: str) -> tuple[bytes, str]:
         digits = 2 * KEY_BYTES
         raise InvalidValue("market", f"{text!r} is not KEY@host:port, KEY in {digits} hex digits")
     return market, address
+
+
+def without_password(url: str) -> str:
+    """Return a URL as it may be shown: `***` in place of its password."""
+    return _PASSWORD.sub(r"\1***", url)

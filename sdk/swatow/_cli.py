@@ -20,6 +20,7 @@ _EXTRAS = {
     "check": "market",
     "node": "node",
     "gateway": "gateway",
+    "offers": "mqtt",
     "up": "all",
 }
 

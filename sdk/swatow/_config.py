@@ -6,7 +6,7 @@ from typing import Annotated, ClassVar
 from pydantic import Field, StringConstraints
 
 from swatow_protocol import limits
-from swatow_protocol.shell.settings import PriceSetting, Settings, ShareSetting
+from swatow_protocol.shell.settings import CarrierSetting, PriceSetting, Settings, ShareSetting
 
 NameSetting = Annotated[str, StringConstraints(pattern=r"^[a-z0-9][a-z0-9._/:-]{0,95}$")]
 
@@ -20,6 +20,8 @@ class BuyerSettings(Settings):
     """KEY@host:port, as `swatow market run` prints it."""
     network: NameSetting = "local"
     """Messages of another network are refused."""
+    carriers: tuple[CarrierSetting, ...] = ()
+    """Where `swatow offers --watch` listens: mqtt://host, mqtts://user:password@host?ca=FILE."""
     max_price: PriceSetting | None = None
     """Most that is paid for a million standard tokens, where a request does not say."""
     order_wait_s: Annotated[float, Field(gt=0, le=3_600)] = 10.0

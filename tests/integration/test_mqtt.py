@@ -3,6 +3,8 @@
 import asyncio
 import datetime
 import gc
+import json
+import signal
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -26,6 +28,7 @@ from swatow_protocol.messages import Offer, RoundHead
 from swatow_protocol.shell.clock import random_bytes
 from tests.support.brokers import Mosquitto, needs_mosquitto
 from tests.support.listeners import Listener, carrying, reached, running
+from tests.support.processes import Swatow
 from tests.support.world import MODEL, run_service, soon, world
 
 pytestmark = needs_mosquitto
@@ -122,6 +125,24 @@ async def test_the_offer_of_a_node_is_on_the_broker_for_as_long_as_it_runs(
         assert topic == offer_topic("cn-gd-shantou", signed.message.sender)
         await node.end()
         assert await heard.next() == (topic, b"")
+
+
+async def test_a_buyer_watches_offers_without_a_market(broker: Mosquitto, tmp_path: Path) -> None:
+    async with world(tmp_path) as here:
+        await here.node(carriers=(broker.url,))
+        words = ("offers", "--watch", "--json", "--carrier", broker.url)
+        command = await asyncio.to_thread(
+            Swatow, *words, "--directory", str(tmp_path / "reader"), log=tmp_path / "offers.log"
+        )
+        try:
+            offer = json.loads(command.first_line)["offer"]
+            assert (offer["zone"], offer["steps"]) == (
+                "cn-gd-shantou",
+                [{"price": 80_000, "lots": 1_000}],
+            )
+            assert await asyncio.to_thread(command.stop, signal.SIGINT) == 130
+        finally:
+            command.close()
 
 
 async def test_a_split_view_is_seen_by_a_node_that_hears_both_heads(

@@ -164,3 +164,25 @@ async def test_how_a_round_has_treated_an_order_is_checked(
             wrong = check_order(replace(evidence, **changes), key).wrong
             assert any(each.startswith(problem) for each in wrong), problem
         assert check_order(evidence, bytes(32)).wrong
+
+
+async def test_offers_of_the_market_are_listed_by_zone(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async with world(tmp_path) as here:
+        await here.node()
+        await here.node("other", zone="sg", price="0.05")
+        monkeypatch.setenv("SWATOW_BUYER_MARKET", here.address)
+        capsys.readouterr()
+        assert await run(here, "offers") == 0
+        lines = [line.split("\t")[1:5] for line in capsys.readouterr().out.splitlines()]
+        assert lines == [
+            ["zone", "model", "from", "lots"],
+            ["sg", MODEL, "0.05 USD", "1000"],
+            ["cn-gd-shantou", MODEL, "0.08 USD", "1000"],
+        ]
+        assert await run(here, "offers", "--zone", "sg", "--json") == 0
+        (offer,) = said(capsys)["offers"]
+        assert (offer["zone"], offer["steps"]) == ("sg", [{"price": 50_000, "lots": 1_000}])
+        assert await run(here, "offers", "--watch") == 2
+        assert "carrier: which one?" in capsys.readouterr().err

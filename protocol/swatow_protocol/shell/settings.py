@@ -21,6 +21,7 @@ from pydantic_settings import (
     TomlConfigSettingsSource,
 )
 
+from swatow_protocol.addresses import without_password
 from swatow_protocol.errors import ConfigError, InvalidValue
 from swatow_protocol.units import (
     format_money,
@@ -173,3 +174,6 @@ MoneySetting = Annotated[int, BeforeValidator(_money), PlainSerializer(format_mo
 
 ShareSetting = Annotated[int, BeforeValidator(_share), PlainSerializer(format_share)]
 """Written as a part of the whole ("0.2"); held as millionths."""
+
+CarrierSetting = Annotated[str, PlainSerializer(without_password)]
+"""URL of a carrier, shown without its password."""

@@ -7,6 +7,7 @@ from cyclopts import App
 from swatow._commands.batch import batch
 from swatow._commands.explain import explain
 from swatow._commands.local import config, keys, version
+from swatow._commands.offers import offers
 from swatow._commands.orders import cancel, contest, order, orders
 from swatow._commands.prices import prices
 from swatow._commands.serve import gateway
@@ -24,6 +25,7 @@ for command in (
     orders,
     cancel,
     contest,
+    offers,
     prices,
     explain,
     wallet,

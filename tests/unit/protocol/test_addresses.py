@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from swatow_protocol.addresses import parse_market
+from swatow_protocol.addresses import parse_market, without_password
 from swatow_protocol.errors import InvalidValue
 
 KEY = bytes(range(32))
@@ -48,3 +48,16 @@ def test_an_address_that_nothing_can_connect_to_is_refused(address: str) -> None
     """A typing error shows here, with what was written, and not as an unreachable market."""
     with pytest.raises(InvalidValue):
         parse_market(f"{KEY.hex()}@{address}")
+
+
+@pytest.mark.parametrize(
+    ("url", "shown"),
+    [
+        ("mqtts://user:secret@host:8883?ca=a", "mqtts://user:***@host:8883?ca=a"),
+        ("mqtts://user@host", "mqtts://user@host"),
+        ("mqtt://127.0.0.1", "mqtt://127.0.0.1"),
+        ("memory:name", "memory:name"),
+    ],
+)
+def test_a_password_is_not_shown(url: str, shown: str) -> None:
+    assert without_password(url) == shown
