@@ -247,9 +247,11 @@ async def test_a_node_cannot_publish_as_another_nor_a_reader_at_all(shipped: Mos
     async with carrying(reader):
         async with carrying(other):
             other.publish(own, b"forged", retained=True)
-            other.publish("swatow/1/markets/head", b"forged")
+            other.publish(head_topic(NODE, "main"), b"forged", retained=True)
+            other.publish(head_topic(OTHER, "main"), b"its own, as a market")
             other.publish(offer_topic("sg", OTHER), b"1")
             reader.publish(own, b"forged", retained=True)
+            assert await heard.next() == (head_topic(OTHER, "main"), b"its own, as a market")
             assert await heard.next() == (offer_topic("sg", OTHER), b"1"), "its own it may"
         async with carrying(node):
             node.publish(own, b"2", retained=True)

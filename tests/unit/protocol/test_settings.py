@@ -9,6 +9,7 @@ from pydantic import BaseModel, Field
 
 from swatow_protocol.errors import ConfigError
 from swatow_protocol.shell.settings import (
+    CarrierSetting,
     MoneySetting,
     PriceSetting,
     Settings,
@@ -41,6 +42,7 @@ class Sample(Settings):
     price_max: PriceSetting | None = None
     steps: tuple[Step, ...] = ()
     key_file: Path | None = None
+    carriers: tuple[CarrierSetting, ...] = ()
 
 
 class Needy(Sample):
@@ -253,3 +255,14 @@ class TestRoleDirectory:
         assert role_directory("sample", Path("relative")).is_absolute()
         monkeypatch.delenv("SWATOW_HOME")
         assert role_directory("sample") == tmp_path / ".swatow" / "sample"
+
+
+def test_a_password_in_a_url_is_held_and_not_shown(tmp_path: Path) -> None:
+    write(tmp_path, 'carriers = ["mqtts://node:s3cret@broker.example"]')
+    loaded = load(Sample, tmp_path, {})
+    assert loaded.settings.carriers == ("mqtts://node:s3cret@broker.example",)
+    shown = str(show(Sample, tmp_path))
+    assert "s3cret" not in shown
+    assert "mqtts://node:***@broker.example" in shown
+    write(tmp_path, 'carriers = "mqtts://node:s3cret@broker.example"')
+    assert "s3cret" not in problem(tmp_path)
