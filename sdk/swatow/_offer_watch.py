@@ -8,7 +8,7 @@ from typing import NamedTuple
 
 from swatow_protocol.carriers.carrier import Heard
 from swatow_protocol.carriers.several import open_carriers
-from swatow_protocol.carriers.topics import offer_topic, offers_pattern
+from swatow_protocol.carriers.topics import node_of, offer_topic, offers_pattern
 from swatow_protocol.envelope import verify
 from swatow_protocol.errors import MessageRefused
 from swatow_protocol.messages import Offer
@@ -66,14 +66,12 @@ class OfferWatch:
         return Decision.ACCEPT
 
     def _gone(self, topic: str) -> Decision:
-        *_, zone, node = topic.split("/")
-        try:
-            key = bytes.fromhex(node)
-        except ValueError:
+        node = node_of(topic)
+        if node is None:
             return Decision.REJECT
-        if key not in self._latest:
+        if node not in self._latest:
             return Decision.IGNORE
-        self._put(OfferNews(key, zone, None))
+        self._put(OfferNews(node, self._latest[node].zone, None))
         return Decision.ACCEPT
 
     def _put(self, news: OfferNews) -> None:

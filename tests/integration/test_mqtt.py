@@ -278,3 +278,28 @@ async def test_whoever_has_no_password_or_another_authority_is_not_connected(
         assert (await heard.next())[1] == b"1", "it serves the others"
     assert wrong.statistics.connections == fooled.statistics.connections == 0
     gc.collect()
+
+
+async def test_what_is_forged_or_anothers_does_not_enter_the_book(
+    broker: Mosquitto, tmp_path: Path
+) -> None:
+    """Nor does a flood of it keep the honest offer away."""
+    attacker = opened(broker.url, "attacker")
+    reader = opened(broker.url, "reader")
+    heard = Listener(reader, offers_pattern())
+    async with world(tmp_path, carriers=(broker.url,)) as here, carrying(attacker, reader):
+        node = await here.node(carriers=(broker.url,))
+        topic, envelope = await heard.next()
+        await node.end()
+        assert await heard.next() == (topic, b"")
+        market = here.market
+        market.state.book.drop_expired_offers(2**62)
+        forged = bytes([*envelope[:-1], envelope[-1] ^ 1])
+        (ear,) = market.state.carriers.each
+        for number in range(500):
+            attacker.publish(offer_topic("sg", number.to_bytes(32, "big")), envelope)
+            attacker.publish(topic, forged + bytes(number % 2))
+        await reached(lambda: ear.statistics.rejected >= 500)
+        assert (await market.list_offers()).offers == ()
+        await here.node("honest", carriers=(broker.url,))
+        assert len((await market.list_offers()).offers) == 1

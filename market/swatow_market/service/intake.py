@@ -51,12 +51,12 @@ class Intake:
         self._state = state
         self._immediate = Immediate(state)
 
-    def submit_offer(self, envelope: bytes) -> Verdict:
-        """Take an offer into the book, or say why not."""
+    def submit_offer(self, envelope: bytes, sender: bytes | None = None) -> Verdict:
+        """Take an offer into the book, or say why not; `sender` is who alone may have signed it."""
         state = self._state
         now_us = state.now_us()
         try:
-            signed = verify(envelope, Offer, network=state.network, now_us=now_us)
+            signed = verify(envelope, Offer, network=state.network, now_us=now_us, sender=sender)
         except MessageRefused as refusal:
             return rejected(AdmissionReason.REFUSED_MESSAGE, str(refusal))
         state.book.drop_expired_offers(now_us)

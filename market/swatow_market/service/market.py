@@ -11,13 +11,13 @@ from swatow_market.config import MarketSettings
 from swatow_market.ledger import accounts
 from swatow_market.ledger.database import Database
 from swatow_market.service.catalogue import list_models
+from swatow_market.service.hearing import OfferHearing
 from swatow_market.service.intake import Intake
 from swatow_market.service.network import publish_map
 from swatow_market.service.queries import Queries
 from swatow_market.service.rounds import Rounds
 from swatow_market.service.settlement import Settlement
 from swatow_market.service.state import MarketState
-from swatow_protocol.carriers.carrier import Heard
 from swatow_protocol.carriers.grpc.market import add_market
 from swatow_protocol.carriers.grpc.server import Server
 from swatow_protocol.carriers.several import open_carriers
@@ -27,7 +27,6 @@ from swatow_protocol.identity import Identity
 from swatow_protocol.messages import MarketTerms, Model, NetworkMap, RoundNumber
 from swatow_protocol.messages.answers import (
     Catalogue,
-    Decision,
     OfferList,
     OrderEvents,
     QueryAnswer,
@@ -49,6 +48,7 @@ class Market:
         self.state = state
         self.rounds = Rounds(state)
         self._intake = Intake(state)
+        self.hearing = OfferHearing(self._intake, state.now_us)
         self._settlement = Settlement(state)
         self._queries = Queries(state)
 
@@ -75,12 +75,6 @@ class Market:
     async def submit_offer(self, envelope: bytes) -> Verdict:
         """Take an Offer."""
         return self._intake.submit_offer(envelope)
-
-    def hear_offer(self, heard: Heard) -> Decision:
-        """Take an Offer that came over a carrier. That one is gone from there proves nothing."""
-        if not heard.payload:
-            return Decision.IGNORE
-        return self._intake.submit_offer(heard.payload).decision
 
     def place_orders(self, envelope: bytes) -> AsyncIterator[OrderEvents]:
         """Take an Order or an OrderBatch."""
@@ -187,7 +181,7 @@ async def serve_market(
         identity=state.identity, network=state.network, now_us=state.now_us, advertised=advertised
     )
     add_market(server, market)
-    state.carriers.subscribe(offers_pattern(), market.hear_offer)
+    state.carriers.subscribe(offers_pattern(), market.hearing.hear)
     await server.start(settings.listen)
     on_ready(f"{state.identity.key.hex()}@{settings.advertise or server.address}")
     catching_up = asyncio.create_task(market.rounds.kept.catch_up())

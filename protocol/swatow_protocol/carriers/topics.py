@@ -1,17 +1,29 @@
 """Names of topics: what is published where, and which of them a pattern means."""
 
+import re
 from typing import Final
+
+from swatow_protocol.identity import KEY_BYTES
 
 OFFERS: Final = "swatow/1/offers"
 MARKETS: Final = "swatow/1/markets"
 TOPIC_BYTES_MAX: Final = 256
 
 _ONE, _REST = "+", "#"
+_KEY = re.compile(f"[0-9a-f]{{{2 * KEY_BYTES}}}", re.ASCII)
 
 
 def offer_topic(zone: str, node: bytes) -> str:
     """Return the topic on which a node keeps its offer."""
     return f"{OFFERS}/{zone}/{node.hex()}"
+
+
+def node_of(topic: str) -> bytes | None:
+    """Return the node whose offers belong on a topic; None if it is no topic of offers."""
+    prefix, _, rest = topic.rpartition("/")
+    if _KEY.fullmatch(rest) is None or not matches(f"{OFFERS}/{_ONE}", prefix):
+        return None
+    return bytes.fromhex(rest)
 
 
 def offers_pattern(zone: str = _ONE) -> str:

@@ -15,7 +15,13 @@ from swatow_protocol.carriers.memory import MemoryCarrier
 from swatow_protocol.carriers.mqtt import parse_broker
 from swatow_protocol.carriers.outbox import WAITING_MAX, Outbox
 from swatow_protocol.carriers.several import CARRIERS_MAX, Carriers, open_carriers
-from swatow_protocol.carriers.topics import TOPIC_BYTES_MAX, matches, offer_topic, offers_pattern
+from swatow_protocol.carriers.topics import (
+    TOPIC_BYTES_MAX,
+    matches,
+    node_of,
+    offer_topic,
+    offers_pattern,
+)
 from swatow_protocol.errors import InvalidValue
 from swatow_protocol.messages.answers import Decision
 
@@ -67,6 +73,20 @@ def test_the_pattern_of_offers_means_those_of_its_zone() -> None:
     assert matches(offers_pattern("cn-gd-shantou"), topic)
     assert not matches(offers_pattern("sg"), topic)
     assert len(topic) <= TOPIC_BYTES_MAX
+
+
+def test_the_node_of_a_topic_is_read_from_it() -> None:
+    key = bytes(range(32))
+    assert node_of(offer_topic("sg", key)) == key
+    for other in (
+        "swatow/1/offers/sg/ab",
+        f"swatow/1/offers/{key.hex()}",
+        f"a/{key.hex()}",
+        "",
+        "/",
+    ):
+        assert node_of(other) is None
+    assert node_of(f"swatow/1/offers/sg/{'zz' * 32}") is None
 
 
 def drain(outbox: Outbox) -> list[tuple[str, bytes, bool]]:
