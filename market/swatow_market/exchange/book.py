@@ -43,6 +43,7 @@ class Book:
 
     def __init__(self) -> None:
         self._offers: dict[tuple[bytes, bytes], BookOffer] = {}
+        self._first_end_us = 0  # no offer ends before this
         self._live: tuple[BookOffer, ...] | None = ()  # None is to be sorted anew
         self._orders = OpenOrders()
         self._expected: dict[bytes, BookOrder] = {}  # being written, in no round yet
@@ -69,14 +70,19 @@ class Book:
 
     def put_offer(self, entry: BookOffer) -> None:
         """Add an offer; it takes the place of the node's older one for the model."""
+        ends = entry.offer.expires_us
+        self._first_end_us = min(self._first_end_us, ends) if self._offers else ends
         self._offers[entry.offer.sender, entry.offer.model] = entry
         self._live = None
 
     def drop_expired_offers(self, now_us: int) -> None:
         """Forget offers whose validity is over."""
+        if now_us < self._first_end_us:
+            return
         live = {key: each for key, each in self._offers.items() if each.offer.expires_us > now_us}
         if len(live) < len(self._offers):
             self._offers, self._live = live, None
+        self._first_end_us = min((each.offer.expires_us for each in live.values()), default=0)
 
     def orders(self) -> OrderColumns:
         """Return the open orders as they stand, by id."""

@@ -52,6 +52,19 @@ class TestOffers:
         book.drop_expired_offers(NOW_US + SECOND)
         assert [entry.offer.sender for entry in book.offers()] == [digest("long")]
 
+    @given(st.lists(st.tuples(st.sampled_from("abc"), st.integers(1, 9), st.integers(0, 9))))
+    def test_in_any_order_those_are_left_that_have_not_expired(
+        self, done: list[tuple[str, int, int]]
+    ) -> None:
+        """Each puts a node's offer that ends then, and looks at a time."""
+        book, live = Book(), dict[str, int]()
+        for node, ends, now in done:
+            book.put_offer(supply(node, (3, 5), expires_us=ends))
+            live[node] = ends
+            book.drop_expired_offers(now)
+            live = {each: ends for each, ends in live.items() if ends > now}
+            assert {entry.offer.sender for entry in book.offers()} == {digest(n) for n in live}
+
     @pytest.mark.parametrize(
         ("out", "left"),
         [
