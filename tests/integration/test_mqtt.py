@@ -4,6 +4,7 @@ import asyncio
 import datetime
 import gc
 import json
+import shutil
 import signal
 import subprocess
 import sys
@@ -11,11 +12,13 @@ from collections.abc import Iterator
 from ipaddress import IPv4Address
 from pathlib import Path
 
+import msgpack
 import msgspec
 import pytest
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 from cryptography.x509.oid import NameOID
 from msgspec.structs import replace
 
@@ -34,6 +37,7 @@ from tests.support.world import MODEL, run_service, soon, world
 pytestmark = needs_mosquitto
 
 SHIPPED = Path(__file__).parents[2] / "protocol" / "mosquitto"
+MOSQUITTO_SUB = shutil.which("mosquitto_sub")
 NODE, OTHER = bytes(32), bytes([1] * 32)
 
 
@@ -303,3 +307,27 @@ async def test_what_is_forged_or_anothers_does_not_enter_the_book(
         assert (await market.list_offers()).offers == ()
         await here.node("honest", carriers=(broker.url,))
         assert len((await market.list_offers()).offers) == 1
+
+
+@pytest.mark.skipif(MOSQUITTO_SUB is None, reason="mosquitto-clients is not installed")
+async def test_another_client_library_reads_market_data_that_another_crypto_library_verifies(
+    broker: Mosquitto, tmp_path: Path
+) -> None:
+    """libmosquitto and OpenSSL, where we use paho and libsodium."""
+    async with world(tmp_path, carriers=(broker.url,)) as here:
+        await here.node(carriers=(broker.url,))
+        client = await here.client(order_now=False)
+        await soon(client.chat(model=MODEL, messages=[{"role": "user", "content": "count"}]))
+        key = here.market.state.identity.key
+        assert MOSQUITTO_SUB is not None
+        words = ("-h", "127.0.0.1", "-p", str(broker.port), "-t", f"swatow/1/markets/{key.hex()}/#")
+        reader = await asyncio.create_subprocess_exec(
+            *(MOSQUITTO_SUB, *words, "-C", "1", "-F", "%t %x"), stdout=asyncio.subprocess.PIPE
+        )
+        printed, _ = await soon(reader.communicate())
+    topic, digits = printed.decode().split()
+    assert topic == head_topic(key, "main")
+    payload, signature = msgpack.unpackb(bytes.fromhex(digits))
+    signer = Ed25519PublicKey.from_public_bytes(key)
+    signer.verify(signature, b"swatow/1/round_head\0" + payload)
+    assert msgpack.unpackb(payload)[:4] == [1, "round_head", "local", key]
