@@ -53,7 +53,8 @@ class HeadWatch:
             return
         self._proofs += 1
         number = head.round
-        path = self._directory / f"split-view-{number.epoch}-{number.number}.msgpack"
+        shard = number.shard.replace("/", "-")
+        path = self._directory / f"split-view-{shard}-{number.epoch}-{number.number}.msgpack"
         path.write_bytes(codec.encode(split))
         log.error(
             "split_view",

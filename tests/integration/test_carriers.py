@@ -1,5 +1,6 @@
 """Every carrier keeps the same promises; those over a broker keep them with a real one."""
 
+import asyncio
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -7,8 +8,10 @@ import pytest
 
 from swatow_protocol.carriers.carrier import Carrier
 from swatow_protocol.carriers.several import open_carriers
+from swatow_protocol.messages.answers import Decision
 from tests.support.brokers import Mosquitto, needs_mosquitto
-from tests.support.listeners import Listener, carrying
+from tests.support.listeners import Listener, carrying, reached
+from tests.support.world import soon
 
 Opened = Callable[[str], Carrier]
 
@@ -88,3 +91,19 @@ async def test_what_waits_when_it_ends_is_sent(opened: Opened) -> None:
             speaker.publish("end", b"")
         heard_at_least_once = dict.fromkeys(await heard.until("end"))
     assert list(heard_at_least_once) == [("said", b"%d" % number) for number in range(50)]
+
+
+async def test_it_ends_whenever_it_is_told_to(opened: Opened) -> None:
+    """Even in the middle of connecting or sending."""
+    for turn in range(30):
+        speaker = opened(f"speaker{turn}")
+        speaker.subscribe("#", lambda _: Decision.ACCEPT)
+        for number in range(200):
+            speaker.publish("said", b"%d" % number)
+        task = asyncio.create_task(speaker.run())
+        if turn % 2:
+            await reached(lambda now=speaker: now.statistics.published > 0)  # type: ignore[misc]
+        for _ in range(turn):
+            await asyncio.sleep(0)
+        task.cancel()
+        await soon(asyncio.gather(task, return_exceptions=True))

@@ -24,6 +24,8 @@ CONNECT_S = 10.0
 """A broker that does not answer within this time is lost."""
 DRAIN_S = 2.0
 """What waits when the carrier ends gets this long to be sent."""
+CANCEL_S = 0.1
+"""A task that goes on after it was cancelled is cancelled again after this time."""
 INCOMING_MAX = 16_384
 """Messages that wait to be judged; further ones are lost."""
 LOOPBACK = ("127.0.0.1", "localhost", "::1")
@@ -148,6 +150,7 @@ class MqttCarrier(Carrier):
     async def _carry(self, client: Client) -> None:
         for pattern in dict.fromkeys(pattern for pattern, _ in self._handlers):
             await client.subscribe(pattern, qos=1)
+        _check_cancelled()
         self._outbox.again()
         self.statistics.connected = True
         self.statistics.connections += 1
@@ -193,6 +196,17 @@ def _context(broker: Broker) -> ssl.SSLContext:
     return context
 
 
+def _check_cancelled() -> None:
+    """Raise a cancellation that was swallowed.
+
+    aiomqtt waits with asyncio.wait_for, which on Python 3.11 swallows one that comes at the same
+    time as what it waits for.
+    """
+    task = asyncio.current_task()
+    if task is not None and task.cancelling():
+        raise asyncio.CancelledError
+
+
 async def _first_of(*work: Awaitable[None]) -> None:
     """Run until one ends or fails; end the others with it."""
     tasks = [asyncio.ensure_future(each) for each in work]
@@ -201,6 +215,8 @@ async def _first_of(*work: Awaitable[None]) -> None:
         for task in done:
             task.result()
     finally:
-        for task in tasks:
-            task.cancel()
+        while left := [task for task in tasks if not task.done()]:
+            for task in left:
+                task.cancel()
+            await asyncio.wait(left, timeout=CANCEL_S)
         await asyncio.gather(*tasks, return_exceptions=True)

@@ -50,8 +50,8 @@ def test_a_contradiction_is_kept_as_a_file(watch: HeadWatch, tmp_path: Path) -> 
     both = [envelope(3, 1), envelope(3, 2)]
     for each in both:
         assert watch.hear(Heard("topic", each)) is Decision.ACCEPT
-    assert proofs(tmp_path) == ["split-view-1-3.msgpack"]
-    assert msgspec.msgpack.decode((tmp_path / "split-view-1-3.msgpack").read_bytes()) == both
+    assert proofs(tmp_path) == ["split-view-main-1-3.msgpack"]
+    assert msgspec.msgpack.decode((tmp_path / "split-view-main-1-3.msgpack").read_bytes()) == both
 
 
 def test_a_market_that_never_stops_lying_does_not_fill_the_disk(
