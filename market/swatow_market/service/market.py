@@ -25,13 +25,7 @@ from swatow_protocol.carriers.topics import offers_pattern
 from swatow_protocol.envelope import Signed, sign
 from swatow_protocol.identity import Identity
 from swatow_protocol.messages import MarketTerms, Model, NetworkMap, RoundNumber
-from swatow_protocol.messages.answers import (
-    Catalogue,
-    OfferList,
-    OrderEvents,
-    QueryAnswer,
-    Verdict,
-)
+from swatow_protocol.messages.answers import Catalogue, OfferList, OrderEvents, QueryAnswer, Verdict
 from swatow_protocol.shell.service import ended
 from swatow_protocol.units import MICROS_PER_SECOND
 

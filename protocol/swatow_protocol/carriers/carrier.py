@@ -10,11 +10,9 @@ from dataclasses import dataclass
 from typing import NamedTuple
 
 from swatow_protocol import limits
+from swatow_protocol.carriers.outbox import Outbox
 from swatow_protocol.carriers.topics import TOPIC_BYTES_MAX, matches
 from swatow_protocol.messages.answers import Decision
-
-RETAINED_MAX = 4_096
-"""Topics on which one carrier keeps something; beyond it, nothing is kept on further ones."""
 
 
 class Heard(NamedTuple):
@@ -53,12 +51,12 @@ class Carrier(ABC):
         """Its URL, without what is secret in it."""
         self.statistics = Statistics()
         self._handlers: list[tuple[str, Handler]] = []
+        self._outbox = Outbox()
 
     def subscribe(self, pattern: str, handler: Handler) -> None:
         """Let a handler judge what is heard on the topics of a pattern; before `run`."""
         self._handlers.append((pattern, handler))
 
-    @abstractmethod
     def publish(self, topic: str, payload: bytes, *, retained: bool = False) -> None:
         """Send a payload to whoever listens, as soon as there is a connection.
 
@@ -66,6 +64,8 @@ class Carrier(ABC):
         takes its place; an empty one takes it away. Of several that wait for a connection, the last
         one on a topic is sent.
         """
+        if not self._outbox.put(topic, payload, retained=retained):
+            self.statistics.dropped += 1
 
     @abstractmethod
     def peers(self) -> tuple[str, ...]:

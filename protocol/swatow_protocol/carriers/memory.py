@@ -4,7 +4,6 @@ import asyncio
 from weakref import WeakValueDictionary
 
 from swatow_protocol.carriers.carrier import Carrier, Heard
-from swatow_protocol.carriers.outbox import Outbox
 
 
 class _Bus:
@@ -25,12 +24,6 @@ class MemoryCarrier(Carrier):
     def __init__(self, bus: str) -> None:
         super().__init__(f"memory:{bus}")
         self._bus = _BUSES.setdefault(bus, _Bus())
-        self._outbox = Outbox()
-
-    def publish(self, topic: str, payload: bytes, *, retained: bool = False) -> None:
-        """As for every carrier."""
-        if not self._outbox.put(topic, payload, retained=retained):
-            self.statistics.dropped += 1
 
     def peers(self) -> tuple[str, ...]:
         """Return who else is connected, by number."""

@@ -14,7 +14,6 @@ import structlog
 from aiomqtt import Client, MqttError, Will
 
 from swatow_protocol.carriers.carrier import Carrier, Heard
-from swatow_protocol.carriers.outbox import Outbox
 from swatow_protocol.errors import InvalidValue
 
 RETRY_S_MIN, RETRY_S_MAX = 0.2, 30.0
@@ -104,12 +103,6 @@ class MqttCarrier(Carrier):
         self._identifier = identifier
         self._will = Will(last_will, b"", qos=1, retain=True) if last_will else None
         self._tls = _context(self._broker) if self._broker.scheme == "mqtts" else None
-        self._outbox = Outbox()
-
-    def publish(self, topic: str, payload: bytes, *, retained: bool = False) -> None:
-        """As for every carrier."""
-        if not self._outbox.put(topic, payload, retained=retained):
-            self.statistics.dropped += 1
 
     def peers(self) -> tuple[str, ...]:
         """Return the broker."""

@@ -3,8 +3,8 @@
 import asyncio
 from collections import deque
 
-from swatow_protocol.carriers.carrier import RETAINED_MAX
-
+RETAINED_MAX = 4_096
+"""Topics on which one carrier keeps something; beyond it, nothing is kept on further ones."""
 WAITING_MAX = 1_024
 """Payloads that wait for a connection, what is retained not counted; then the oldest is dropped."""
 

@@ -43,13 +43,9 @@ class Carriers:
 
     async def run(self) -> None:
         """Carry until cancelled. A carrier that fails is started again."""
-        tasks = [asyncio.ensure_future(_keep_running(carrier)) for carrier in self.each]
-        try:
-            await asyncio.gather(*tasks)
-        finally:
-            for task in tasks:
-                task.cancel()
-            await asyncio.gather(*tasks, return_exceptions=True)
+        async with asyncio.TaskGroup() as group:
+            for carrier in self.each:
+                group.create_task(_keep_running(carrier))
 
 
 async def _keep_running(carrier: Carrier) -> None:

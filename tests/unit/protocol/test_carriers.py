@@ -10,10 +10,10 @@ from hypothesis import strategies as st
 
 from swatow_protocol import limits
 from swatow_protocol.carriers import several
-from swatow_protocol.carriers.carrier import RETAINED_MAX, Carrier, Heard
+from swatow_protocol.carriers.carrier import Carrier, Heard
 from swatow_protocol.carriers.memory import MemoryCarrier
 from swatow_protocol.carriers.mqtt import parse_broker
-from swatow_protocol.carriers.outbox import WAITING_MAX, Outbox
+from swatow_protocol.carriers.outbox import RETAINED_MAX, WAITING_MAX, Outbox
 from swatow_protocol.carriers.several import CARRIERS_MAX, Carriers, open_carriers
 from swatow_protocol.carriers.topics import (
     TOPIC_BYTES_MAX,
