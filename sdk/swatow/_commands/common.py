@@ -1,19 +1,22 @@
 """What the buyer's commands share. Heavy imports stay inside them."""
 
+import asyncio
 import contextlib
 from contextlib import AbstractContextManager
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal, TypeVar
 
 from cyclopts import Parameter
 
 from swatow._limit_flags import LimitFlags
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Callable, Coroutine, Mapping, Sequence
 
     from swatow._client import AsyncClient
     from swatow_protocol.shell.terminal import Terminal
+
+T = TypeVar("T")
 
 Directory = Annotated[Path | None, Parameter(name=["--directory", "-d"])]
 Json = Annotated[bool, Parameter(name="--json", negative="", help="Print JSON.")]
@@ -30,6 +33,23 @@ def open_client(
     from swatow._client import AsyncClient
 
     return AsyncClient(market=market, directory=directory, max_price=max_price, **settings)
+
+
+def ask(
+    market: str | None,
+    directory: Path | None,
+    question: "Callable[[AsyncClient], Coroutine[Any, Any, T]]",
+) -> "T":
+    """Ask a client something; awards of the wallet stay as they are."""
+
+    async def run() -> "T":
+        client = open_client(market, directory, None)
+        try:
+            return await question(client)
+        finally:
+            await client.aclose(release=False)
+
+    return asyncio.run(run())
 
 
 def waiting(terminal: "Terminal", what: str) -> AbstractContextManager[Any]:

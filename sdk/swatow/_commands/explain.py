@@ -1,9 +1,8 @@
 """`swatow explain`: what keeps an order from being filled. Heavy imports stay inside."""
 
-import asyncio
 from typing import TYPE_CHECKING
 
-from swatow._commands.common import Directory, Json, open_client
+from swatow._commands.common import Directory, Json, ask
 
 if TYPE_CHECKING:
     from swatow._evidence import OrderExplanation
@@ -34,15 +33,8 @@ def explain(
     """
     from swatow_protocol.shell.terminal import Terminal
 
-    async def run() -> "OrderExplanation":
-        client = open_client(market, directory, None)
-        try:
-            return await client.explain(order)
-        finally:
-            await client.aclose(release=False)
-
     terminal = Terminal(as_json=json)
-    found = asyncio.run(run())
+    found = ask(market, directory, lambda client: client.explain(order))
     if json:
         terminal.data({"explanation": found.as_dict()})
     else:

@@ -5,11 +5,13 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 from cyclopts import Parameter
 
-from swatow._commands.common import Directory, Json, open_client
+from swatow._commands.common import Directory, Json, ask
+from swatow._commands.orders import DIGITS
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+    from swatow._client import AsyncClient
     from swatow._config import BuyerSettings
     from swatow._offer_watch import OfferNews
     from swatow_protocol.messages import Offer
@@ -57,7 +59,7 @@ def offers(
         logs.configure("warning")
         asyncio.run(_watch(terminal, _settings(carrier, directory), zone))
     else:
-        asyncio.run(_list(terminal, market, directory, zone))
+        _list(terminal, market, directory, zone)
 
 
 def _settings(carrier: tuple[str, ...], directory: Directory) -> "BuyerSettings":
@@ -95,20 +97,17 @@ def _show_news(terminal: "Terminal", news: "OfferNews") -> None:
         fact = {"offer": _facts(news.offer)} if news.offer else {"gone": news.node.hex()}
         terminal.data(fact)
     elif news.offer is None:
-        terminal.text(f"{news.node.hex()[:16]}\t{news.zone}\tgone")
+        terminal.text(f"{news.node.hex()[:DIGITS]}\t{news.zone}\tgone")
     else:
         terminal.text("\t".join(_row(news.offer, {})))
 
 
-async def _list(
-    terminal: "Terminal", market: str | None, directory: Directory, zone: str | None
-) -> None:
-    client = open_client(market, directory, None)
-    try:
+def _list(terminal: "Terminal", market: str | None, directory: Directory, zone: str | None) -> None:
+    async def listed(client: "AsyncClient") -> "tuple[list[Offer], Mapping[bytes, str]]":
         found = [signed.message for signed in await client.offers()]
-        names = (await client.catalogue()).names
-    finally:
-        await client.aclose(release=False)
+        return found, (await client.catalogue()).names
+
+    found, names = ask(market, directory, listed)
     shown = [offer for offer in found if zone in (None, offer.zone)]
     shown.sort(key=lambda offer: (offer.model, offer.steps[0].price if offer.steps else 0))
     if terminal.as_json:
@@ -123,9 +122,9 @@ def _row(offer: "Offer", names: "Mapping[bytes, str]") -> tuple[str, ...]:
 
     price = f"{format_price(offer.steps[0].price)} {offer.currency}" if offer.steps else "later"
     return (
-        offer.sender.hex()[:16],
+        offer.sender.hex()[:DIGITS],
         offer.zone,
-        names.get(offer.model, offer.model.hex()[:16]),
+        names.get(offer.model, offer.model.hex()[:DIGITS]),
         price,
         str(sum(step.lots for step in offer.steps)),
         format_time(offer.expires_us),

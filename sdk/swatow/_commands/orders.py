@@ -11,6 +11,7 @@ from swatow._commands.common import (
     NO_LIMIT_FLAGS,
     Directory,
     Json,
+    ask,
     models_of,
     open_client,
     show_awards,
@@ -138,15 +139,8 @@ def orders(
     """
     from swatow_protocol.shell.terminal import Terminal
 
-    async def run() -> "list[OrderStatus]":
-        client = open_client(market, directory, None)
-        try:
-            return await client.orders(last)
-        finally:
-            await client.aclose(release=False)
-
     terminal = Terminal(as_json=json)
-    found = asyncio.run(run())
+    found = ask(market, directory, lambda client: client.orders(last))
     if json:
         terminal.data({"orders": [each.as_dict() for each in found]})
     else:
@@ -175,15 +169,8 @@ def cancel(
     """
     from swatow_protocol.shell.terminal import Terminal
 
-    async def run() -> "OrderStatus":
-        client = open_client(market, directory, None)
-        try:
-            return await client.cancel(order)
-        finally:
-            await client.aclose(release=False)
-
     terminal = Terminal(as_json=json)
-    status = asyncio.run(run())
+    status = ask(market, directory, lambda client: client.cancel(order))
     if json:
         terminal.data({"order": status.as_dict()})
     else:
@@ -215,15 +202,8 @@ def contest(
     """
     from swatow_protocol.shell.terminal import Terminal
 
-    async def run() -> dict[str, object]:
-        client = open_client(market, directory, None)
-        try:
-            return (await client.contest(award)).as_dict()
-        finally:
-            await client.aclose(release=False)
-
     terminal = Terminal(as_json=json)
-    status = asyncio.run(run())
+    status = ask(market, directory, lambda client: client.contest(award)).as_dict()
     if json:
         terminal.data({"award": status})
     else:

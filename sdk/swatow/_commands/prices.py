@@ -1,12 +1,6 @@
 """`swatow prices`: what lots cost now."""
 
-import asyncio
-from typing import TYPE_CHECKING
-
-from swatow._commands.common import Directory, Json, open_client
-
-if TYPE_CHECKING:
-    from swatow._status import ModelPrice
+from swatow._commands.common import Directory, Json, ask
 
 
 def prices(
@@ -37,15 +31,8 @@ def prices(
     def priced(price: int | None) -> str:
         return "-" if price is None else format_price(price)
 
-    async def run() -> "list[ModelPrice]":
-        client = open_client(market, directory, None)
-        try:
-            return await client.prices(model)
-        finally:
-            await client.aclose(release=False)
-
     terminal = Terminal(as_json=json)
-    found = asyncio.run(run())
+    found = ask(market, directory, lambda client: client.prices(model))
     if json:
         terminal.data({"prices": [each.as_dict() for each in found]})
         return
