@@ -4,8 +4,7 @@ A market that shows two records of one round to different people has signed two 
 Whoever hears both holds the proof, which anyone can check.
 """
 
-from collections import OrderedDict
-
+from cachetools import FIFOCache
 from msgspec import Struct
 
 from swatow_protocol.messages import RoundHead
@@ -25,13 +24,13 @@ class Heads:
     """The heads that were heard, whose signatures were checked before."""
 
     def __init__(self) -> None:
-        self._heard: OrderedDict[tuple[bytes, str, int, int], tuple[bytes, bytes]] = OrderedDict()
+        self._heard: FIFOCache[tuple[bytes, str, int, int], tuple[bytes, bytes]] = FIFOCache(
+            HEADS_MAX
+        )
 
     def hear(self, head: RoundHead, envelope: bytes) -> SplitView | None:
         """Take note of a head; return the proof if it contradicts an earlier one."""
         of = head.round
         round_ = (head.sender, of.shard, of.epoch, of.number)
         record, first = self._heard.setdefault(round_, (head.record, envelope))
-        if len(self._heard) > HEADS_MAX:
-            self._heard.popitem(last=False)
         return SplitView(first, envelope) if record != head.record else None

@@ -1,8 +1,9 @@
 """How much of something each of many may do, in integers: token buckets."""
 
-from collections import OrderedDict
 from dataclasses import dataclass
 from typing import Final
+
+from cachetools import LRUCache
 
 from swatow_protocol.units import MICROS_PER_SECOND
 
@@ -45,15 +46,11 @@ class RateLimits:
 
     def __init__(self, rate: Rate) -> None:
         self._rate = rate
-        self._buckets: OrderedDict[bytes, Bucket] = OrderedDict()
+        self._buckets: LRUCache[bytes, Bucket] = LRUCache(NAMES_MAX)
 
     def take(self, name: bytes, now_us: int) -> bool:
         """Take one from the bucket of a name; return whether there was one."""
         bucket = self._buckets.get(name)
         if bucket is None:
             bucket = self._buckets[name] = Bucket(self._rate, now_us)
-            if len(self._buckets) > NAMES_MAX:
-                self._buckets.popitem(last=False)
-        else:
-            self._buckets.move_to_end(name)
         return bucket.take(now_us)

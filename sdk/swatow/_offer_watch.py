@@ -1,10 +1,11 @@
 """Watching offers over carriers: no market is asked, each offer proves itself."""
 
 import asyncio
-from collections import OrderedDict
 from collections.abc import AsyncIterator, Callable, Iterable
 from contextlib import asynccontextmanager
 from typing import NamedTuple
+
+from cachetools import LRUCache
 
 from swatow_protocol.carriers.carrier import Heard
 from swatow_protocol.carriers.several import open_carriers
@@ -37,7 +38,7 @@ class OfferWatch:
         self._network = network
         self._now_us = now_us
         self._news: asyncio.Queue[OfferNews] = asyncio.Queue(NEWS_MAX)
-        self._latest: OrderedDict[bytes, Offer] = OrderedDict()
+        self._latest: LRUCache[bytes, Offer] = LRUCache(NODES_MAX)
 
     async def next(self) -> OfferNews:
         """Return the next news, as soon as there is any."""
@@ -59,9 +60,6 @@ class OfferWatch:
         if before and before.model == offer.model and before.sequence >= offer.sequence:
             return Decision.IGNORE
         self._latest[offer.sender] = offer
-        self._latest.move_to_end(offer.sender)
-        if len(self._latest) > NODES_MAX:
-            self._latest.popitem(last=False)
         self._put(OfferNews(offer.sender, offer.zone, offer))
         return Decision.ACCEPT
 

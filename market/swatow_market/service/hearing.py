@@ -5,8 +5,9 @@ never had an offer accepted shares one budget with all others like it, so that a
 nodes costs a bounded share of the processor, and nodes that are known are heard all the same.
 """
 
-from collections import OrderedDict
 from collections.abc import Callable
+
+from cachetools import LRUCache
 
 from swatow_market.service.intake import Intake
 from swatow_protocol.carriers.carrier import Heard
@@ -31,7 +32,7 @@ class OfferHearing:
         self._now_us = now_us
         self._nodes = RateLimits(NODE_RATE)
         self._strangers = Bucket(STRANGERS_RATE, now_us())
-        self._known: OrderedDict[bytes, None] = OrderedDict()
+        self._known: LRUCache[bytes, None] = LRUCache(KNOWN_MAX)
 
     def hear(self, heard: Heard) -> Decision:
         """Take an offer into the book, or say why not. That one is gone proves nothing."""
@@ -44,16 +45,10 @@ class OfferHearing:
             return Decision.IGNORE
         decision = self._intake.submit_offer(heard.payload, sender=node).decision
         if decision is not Decision.REJECT:
-            self._remember(node)
+            self._known[node] = None
         return decision
 
     def _has_budget(self, node: bytes, now_us: int) -> bool:
         if node in self._known:
             return self._nodes.take(node, now_us)
         return self._strangers.take(now_us)
-
-    def _remember(self, node: bytes) -> None:
-        self._known[node] = None
-        self._known.move_to_end(node)
-        if len(self._known) > KNOWN_MAX:
-            self._known.popitem(last=False)

@@ -2,11 +2,11 @@
 
 import asyncio
 from bisect import bisect_left
-from collections import OrderedDict
 from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any
 
+from cachetools import LRUCache
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from swatow_market.exchange.certificate.merkle import Tree
@@ -66,7 +66,7 @@ class Proofs:
 
     def __init__(self, state: MarketState) -> None:
         self._state = state
-        self._stood: OrderedDict[_Key, _Stood | None] = OrderedDict()
+        self._stood: LRUCache[_Key, _Stood | None] = LRUCache(TREES_MAX)
 
     async def of(self, connection: AsyncConnection, query: Query) -> tuple[OrderProof, ...]:
         """Return the proofs of the sender's own orders among those that a query names."""
@@ -114,7 +114,6 @@ class Proofs:
     async def _round(self, connection: AsyncConnection, key: _Key) -> _Stood | None:
         """Return how orders stood in a round; None if not enough is kept, or rules have changed."""
         if key in self._stood:
-            self._stood.move_to_end(key)
             return self._stood[key]
         row = await records.read_round(connection, self._state.shard, *key, with_inputs=True)
         if row is None or row["record"] is None or row["inputs"] is None:
@@ -122,8 +121,6 @@ class Proofs:
         kept = await read_inputs(connection, self._state.identity.key, row)
         stood = await asyncio.to_thread(_stand, row, kept)
         self._stood[key] = stood
-        while len(self._stood) > TREES_MAX:
-            self._stood.popitem(last=False)
         return stood
 
 

@@ -1,11 +1,11 @@
 """Several carriers as one: what is published goes over all, what is heard twice is heard once."""
 
 import asyncio
-from collections import OrderedDict
 from collections.abc import Iterable
 from hashlib import blake2b
 
 import structlog
+from cachetools import LRUCache
 
 from swatow_protocol.carriers.carrier import Carrier, Handler, Heard
 from swatow_protocol.carriers.memory import MemoryCarrier
@@ -63,20 +63,18 @@ class _Once:
 
     def __init__(self, handler: Handler) -> None:
         self._handler = handler
-        self._known: OrderedDict[bytes, None] = OrderedDict()
+        self._known: LRUCache[bytes, None] = LRUCache(KNOWN_MAX)
 
     def __call__(self, heard: Heard) -> Decision:
         if not heard.payload:
             return self._handler(heard)
         digest = blake2b(heard.topic.encode() + b"\0" + heard.payload, digest_size=16).digest()
         if digest in self._known:
-            self._known.move_to_end(digest)
+            self._known[digest] = None  # the latest now
             return Decision.IGNORE
         decision = self._handler(heard)
         if decision is not Decision.REJECT:
             self._known[digest] = None
-            if len(self._known) > KNOWN_MAX:
-                self._known.popitem(last=False)
         return decision
 
 
